@@ -24,7 +24,8 @@ struct verb {
 	unsigned states;   /* bit set of the protocol's states */
 	unsigned flags;
 	size_t max_line;   /* octets; 0: the protocol's default */
-	void *run;	   /* the protocol's handler type */
+	/* The protocol says what cmd is and what it returns. */
+	int (*run)(void *session, void *cmd);
 	const char *doc;   /* one line */
 };
 

@@ -1,0 +1,80 @@
+/*
+ * session: how srv runs a connection without knowing its protocol.
+ *
+ * srv accepts, does the TLS handshake on implicit-TLS ports, makes a session
+ * with the protocol's constructor and calls session_run in a coroutine. A
+ * session whose account lives on another loop (store.h) returns SESSION_MOVE
+ * at a quiet point; srv then detaches the stream, re-attaches it on
+ * session_home's thread and calls session_run again, which goes on where it
+ * stood. Tests run sessions over memory streams, with no loop at all.
+ */
+#ifndef LINE_SESSION_H
+#define LINE_SESSION_H
+
+#include "line/conn.h"
+
+struct store;
+struct auth;
+struct session;
+
+/* What all sessions share; owned by srv, outlives them all. */
+struct proto_env {
+	const char *hostname; /* our name, for greetings and Received */
+	struct store *store;
+	struct auth *auth;
+	bool cleartext_loopback; /* logins without TLS from loopback (demo) */
+	/* limits (THREATS 4); 0 takes the default */
+	uint64_t message_max;	/* 50 MiB */
+	unsigned rcpt_max;	/* 1000 a message, 100 on submission */
+	unsigned login_tries;	/* 3 a connection */
+	unsigned error_max;	/* 20 bad commands */
+	int64_t idle_timeout_ms; /* 0: the protocol's own */
+	int64_t login_timeout_ms; /* 0: 60 s before login (IMAP, POP3) */
+	/* Asked before each command; true: say goodbye (421, BYE) and end. */
+	bool (*stopping)(void *arg);
+	void *stopping_arg;
+};
+
+enum session_end { SESSION_END = 0, SESSION_MOVE = 1 };
+
+struct session_ops {
+	int (*run)(struct session *s);
+	struct co_loop *(*home)(struct session *s);
+	void (*free)(struct session *s);
+};
+
+/* First member of each protocol's own session struct. */
+struct session {
+	const struct session_ops *ops;
+	struct conn conn;
+	const struct proto_env *env;
+};
+
+/* An enum session_end; errors were logged. */
+CO_FN static inline int session_run(struct session *s)
+{
+	return s->ops->run(s);
+}
+/* Where to go on after SESSION_MOVE. */
+static inline struct co_loop *session_home(struct session *s)
+{
+	return s->ops->home(s);
+}
+/* Closes the connection too; sets NULL; accepts NULL. On the session's
+ * current loop. */
+static inline void session_free(struct session **sp)
+{
+	if (*sp) {
+		(*sp)->ops->free(*sp);
+		*sp = NULL;
+	}
+}
+
+/*
+ * Each protocol has a constructor of this shape in its own header
+ * (smtp_session_new, pop3_session_new, imap_session_new; SMTP's also takes
+ * its role). Takes over *sp. tls: for STARTTLS, or NULL. On implicit-TLS
+ * ports srv sets conn.tls_active and conn.tls_info before the first run.
+ */
+
+#endif
