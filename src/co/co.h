@@ -56,7 +56,10 @@ extern const size_t co_stack_size;
 
 /* ---- loops -------------------------------------------------------------- */
 
-/* Makes a loop for the calling thread to run. 0, -ENOMEM, -EMFILE. */
+/*
+ * Makes a loop for the calling thread, which may spawn its first coroutines
+ * before running it. 0, -ENOMEM, -EMFILE.
+ */
 int co_loop_new(struct co_loop **out);
 /* Frees a loop that is not running and has no coroutines left. NULL is fine. */
 void co_loop_free(struct co_loop **lp);
@@ -67,12 +70,13 @@ void co_loop_free(struct co_loop **lp);
 int co_loop_run(struct co_loop *l);
 /* Any thread: asks the loop to cancel all its coroutines and to end. */
 void co_loop_stop(struct co_loop *l);
-/* The loop that runs on this thread, or NULL. */
+/* The loop that runs on (or was last made by) this thread, or NULL. */
 struct co_loop *co_loop_self(void);
 /*
  * Any thread: runs fn(arg) on l's thread soon, outside any coroutine; fn must
  * not wait (it may spawn). Never fails once the loop runs: the node is the
- * caller's memory and must live until fn was called.
+ * caller's memory and must live until fn was called. After the loop's end it
+ * is dropped.
  */
 struct co_post {
 	struct co_post *next;
@@ -96,30 +100,44 @@ int co_spawn(const char *name, void (*fn)(void *arg), void *arg,
 	     struct co **out);
 /* The running coroutine, or NULL. */
 struct co *co_self(void);
-/* Waits for its end, frees the handle, sets *cp NULL. Itself not cancelled:
- * returns 0 or -ECANCELED (the joiner was cancelled, handle kept). */
+/*
+ * Waits for its end (without cancelling it), frees the handle, sets *cp NULL:
+ * 0. -ECANCELED when the caller was cancelled before that: the handle is
+ * kept. One that has ended is freed even then.
+ */
 CO_FN int co_join(struct co **cp);
+/*
+ * Cancels it, waits for its end whatever happens, frees the handle and sets
+ * *cp NULL; accepts NULL. For cleaning up: not cut short by cancellation.
+ */
+CO_FN void co_finish(struct co **cp);
 /* Same loop only: from now on every wait in c returns -ECANCELED. */
 void co_cancel(struct co *c);
 /* Has the running coroutine been cancelled? */
 bool co_cancelled(void);
 /* Lets others run. 0 or -ECANCELED. */
 CO_FN int co_yield(void);
+/*
+ * For work that finds something ready every time (a fast peer's data): lets
+ * the others run once in a while. 0 or -ECANCELED.
+ */
+CO_FN int co_breathe(void);
 /* 0 after ms milliseconds, or -ECANCELED. */
 CO_FN int co_sleep(int64_t ms);
 /*
  * Runs fn(arg) in a coroutine on loop l and waits for it to end. On the
  * calling loop (or l NULL, or outside a coroutine) runs fn inline. fn's
- * result is returned. The wait is not cut short by cancellation: arg may
- * live on the caller's stack.
+ * result is returned, or -ESHUTDOWN (l is stopping) or -ENOMEM without fn
+ * having run. The wait is not cut short by cancellation: arg may live on the
+ * caller's stack.
  */
 CO_FN int co_call(struct co_loop *l, int (*fn)(void *arg), void *arg);
 
 /* ---- waiting ------------------------------------------------------------ */
 
 /*
- * A flag with waiters. Set stays set until cleared (level). Same loop only,
- * but for co_event_post, which any thread may call on an event of loop l.
+ * A flag with waiters. Set stays set until cleared (level). Same loop only:
+ * another thread goes through co_post or co_signal.
  */
 struct co_event {
 	bool set;
@@ -175,9 +193,14 @@ void co_mutex_init(struct co_mutex *m);
 CO_FN int co_mutex_lock(struct co_mutex *m);
 void co_mutex_unlock(struct co_mutex *m);
 
-/* Between enter and leave a wait aborts (BUG): asserts that nothing yields. */
+/*
+ * Between enter and leave a wait aborts (BUG), in a coroutine or not, and even
+ * if it had found something ready: asserts that nothing yields.
+ */
 void co_noyield_enter(void);
 void co_noyield_leave(void);
+/* What every wait calls first: the BUG above. For waits that are not ours. */
+void co_may_wait(void);
 
 /*
  * Wakes a waiter from another thread: made by the coroutine that will wait,
@@ -210,7 +233,8 @@ void co_pool_stop(void);
 /*
  * Runs fn(arg) on a worker and waits for it. For fsync, password hashing,
  * big scans, anything above 5 ms of CPU. Not cut short by cancellation.
- * Returns fn's result, or -EAGAIN when the queue is full.
+ * Returns fn's result, or -EAGAIN when the queue is full. Without a pool (not
+ * started) fn runs inline.
  */
 CO_FN int co_offload(int (*fn)(void *arg), void *arg);
 
