@@ -39,8 +39,15 @@ static _Thread_local unsigned noyield;
 
 /* ---- what the sanitizers are told ---------------------------------------- */
 
+/*
+ * Always inlined: ThreadSanitizer counts calls and returns per fiber, and a
+ * call that began on one and returned on another would unbalance both.
+ */
+#define SAN_INLINE static inline __attribute__((always_inline))
+
 /* fake NULL: the stack that is left will not be entered again. */
-static void san_leave(void **fake, const void *bottom, size_t size, void *fiber)
+SAN_INLINE void san_leave(void **fake, const void *bottom, size_t size,
+			  void *fiber)
 {
 #ifdef HAVE_ASAN
 	__sanitizer_start_switch_fiber(fake, bottom, size);
@@ -54,7 +61,7 @@ static void san_leave(void **fake, const void *bottom, size_t size, void *fiber)
 #endif
 }
 
-static void san_arrive(void *fake, const void **from, size_t *from_size)
+SAN_INLINE void san_arrive(void *fake, const void **from, size_t *from_size)
 {
 #ifdef HAVE_ASAN
 	__sanitizer_finish_switch_fiber(fake, from, from_size);
@@ -63,7 +70,7 @@ static void san_arrive(void *fake, const void **from, size_t *from_size)
 #endif
 }
 
-static void san_born(struct co *c)
+SAN_INLINE void san_born(struct co *c)
 {
 #ifdef HAVE_TSAN
 	c->tsan_fiber = __tsan_create_fiber(0);
@@ -73,7 +80,7 @@ static void san_born(struct co *c)
 #endif
 }
 
-static void san_dead(struct co *c)
+SAN_INLINE void san_dead(struct co *c)
 {
 #ifdef HAVE_TSAN
 	__tsan_destroy_fiber(c->tsan_fiber);
@@ -82,7 +89,7 @@ static void san_dead(struct co *c)
 #endif
 }
 
-static void *san_this_fiber(void)
+SAN_INLINE void *san_this_fiber(void)
 {
 #ifdef HAVE_TSAN
 	return __tsan_get_current_fiber();

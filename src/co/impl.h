@@ -72,6 +72,7 @@ struct co_loop {
 	uint64_t seq;
 	_Atomic(struct co_post *) posts;
 	atomic_bool stop_asked;
+	atomic_uint visitors; /* other threads in the middle of a post */
 	bool running;
 	bool stopping;
 	struct co_stacks stacks;

@@ -8,7 +8,7 @@
  * registered once, edge-triggered, for everything; no user code runs while
  * events are handed out, so none can vanish under it.
  */
-#include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -80,6 +80,10 @@ void co_loop_free(struct co_loop **lp)
 		return;
 	}
 	assert(!l->running && l->count == 0);
+	/* The last post may have ended the loop before its sender was done. */
+	while (atomic_load(&l->visitors) > 0) {
+		sched_yield();
+	}
 	if (this_loop == l) {
 		this_loop = NULL;
 	}
@@ -108,19 +112,23 @@ static void wake_loop(struct co_loop *l)
 
 void co_loop_stop(struct co_loop *l)
 {
+	atomic_fetch_add(&l->visitors, 1);
 	atomic_store(&l->stop_asked, true);
 	wake_loop(l);
+	atomic_fetch_sub(&l->visitors, 1);
 }
 
 /* ---- posts -------------------------------------------------------------------- */
 
 bool co_post_try(struct co_loop *l, struct co_post *p)
 {
-	struct co_post *head = atomic_load(&l->posts);
+	struct co_post *head;
 
+	atomic_fetch_add(&l->visitors, 1);
+	head = atomic_load(&l->posts);
 	do {
 		if (head == &posts_closed) {
-			return false;
+			break;
 		}
 		p->next = head;
 	} while (!atomic_compare_exchange_weak(&l->posts, &head, p));
@@ -128,7 +136,8 @@ bool co_post_try(struct co_loop *l, struct co_post *p)
 	if (!head) {
 		wake_loop(l);
 	}
-	return true;
+	atomic_fetch_sub(&l->visitors, 1);
+	return head != &posts_closed;
 }
 
 void co_post(struct co_loop *l, struct co_post *p)
