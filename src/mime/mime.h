@@ -98,8 +98,9 @@ struct mime_part {
 struct mime_tree {
 	struct mime_part *root; /* the message itself: header_off 0 */
 	uint64_t size;		/* bytes fed */
-	uint64_t bare;		/* CR or LF not part of a CRLF: how many bytes
-				   a canonical form would be longer */
+	uint64_t bare;		/* how many bytes longer the canonical form
+				   is: 1 for each CR or LF not part of a CRLF,
+				   2 more if the last line has no end */
 	bool has_8bit;
 	bool has_nul;
 	bool truncated;		/* a limit was met somewhere */
