@@ -52,7 +52,8 @@ void buf_consume(struct buf *b, size_t n);
 void buf_truncate(struct buf *b, size_t n);
 /* NUL-terminates behind n (not counted); returns p, or "" after an error. */
 const char *buf_cstr(struct buf *b);
-/* Hands the memory over (free() it); the buffer is empty afterwards. */
+/* Hands the memory over (free() it); the buffer is empty afterwards. After an
+ * error there is nothing to hand over: NULL and 0, and the error stays. */
 char *buf_take(struct buf *b, size_t *n_out);
 
 /* Our records: the encodings that cur_get* and cur_varint read. */

@@ -1,0 +1,132 @@
+/*
+ * utf8: strict UTF-8 (RFC 3629 section 4) by hand, normalisation and case
+ * folding by libunistring. Checking is by hand because it runs over whatever
+ * peers send and must say "one bad byte here" and go on.
+ */
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <unicase.h>
+#include <uninorm.h>
+
+#include "base/err.h"
+
+/*
+ * UTF8-2 = C2-DF tail; UTF8-3 = E0 A0-BF tail / E1-EC 2tail / ED 80-9F tail /
+ * EE-EF 2tail; UTF8-4 = F0 90-BF 2tail / F1-F3 3tail / F4 80-8F 2tail
+ * RFC 3629 4. Returns the length by the first byte, 0 if it starts nothing,
+ * and the range the second byte must be in.
+ */
+static size_t lead(unsigned char c, unsigned char *lo, unsigned char *hi)
+{
+	*lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+	*hi = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+	if (c < 0x80) {
+		return 1;
+	}
+	if (c < 0xc2 || c > 0xf4) {
+		return 0;
+	}
+	return c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
+int32_t utf8_next(struct slice *s)
+{
+	static const unsigned char mask[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	const unsigned char *p = (const unsigned char *)s->p;
+	unsigned char lo, hi;
+
+	assert(s->n > 0);
+	size_t n = lead(p[0], &lo, &hi);
+	bool ok = n > 0 && n <= s->n;
+	int32_t cp = ok ? p[0] & mask[n] : -1;
+	for (size_t i = 1; ok && i < n; i++) {
+		ok = p[i] >= lo && p[i] <= hi;
+		cp = cp << 6 | (p[i] & 0x3f);
+		lo = 0x80;
+		hi = 0xbf;
+	}
+	*s = slice_from(*s, ok ? n : 1);
+	return ok ? cp : -1;
+}
+
+bool utf8_valid(struct slice s)
+{
+	while (s.n) {
+		if (utf8_next(&s) < 0) {
+			return false;
+		}
+	}
+	return true;
+}
+
+void utf8_add(struct buf *b, uint32_t cp)
+{
+	char p[4];
+	size_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+	static const unsigned char first[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+
+	assert(cp <= 0x10ffff && (cp < 0xd800 || cp > 0xdfff));
+	for (size_t i = n; i-- > 1;) {
+		p[i] = (char)(0x80 | (cp & 0x3f));
+		cp >>= 6;
+	}
+	p[0] = (char)(first[n] | cp);
+	buf_add(b, slice_make(p, n));
+}
+
+void utf8_repair(struct buf *b, struct slice s)
+{
+	while (s.n) {
+		const char *start = s.p;
+		if (utf8_next(&s) < 0) {
+			utf8_add(b, 0xfffd);
+		} else {
+			buf_add(b, slice_make(start, (size_t)(s.p - start)));
+		}
+	}
+}
+
+/* What libunistring answered goes to b; NULL is its want of memory. */
+static int add_answer(struct buf *b, uint8_t *answer, size_t n)
+{
+	if (!answer) {
+		b->err = b->err ? b->err : -ENOMEM;
+		return -ENOMEM;
+	}
+	buf_add(b, slice_make((const char *)answer, n));
+	free(answer);
+	return 0;
+}
+
+int utf8_nfc(struct buf *b, struct slice s)
+{
+	size_t n;
+
+	if (!slice_has_8bit(s)) {
+		buf_add(b, s);
+		return 0;
+	}
+	if (!utf8_valid(s)) {
+		return -EINVAL;
+	}
+	uint8_t *u = u8_normalize(UNINORM_NFC, (const uint8_t *)s.p, s.n, NULL, &n);
+	return add_answer(b, u, n);
+}
+
+int utf8_fold(struct buf *b, struct slice s)
+{
+	size_t n;
+
+	if (!slice_has_8bit(s)) {
+		for (size_t i = 0; i < s.n; i++) {
+			buf_addc(b, (char)ascii_lower((unsigned char)s.p[i]));
+		}
+		return 0;
+	}
+	if (!utf8_valid(s)) {
+		return -EINVAL;
+	}
+	uint8_t *u = u8_casefold((const uint8_t *)s.p, s.n, NULL, UNINORM_NFC, NULL, &n);
+	return add_answer(b, u, n);
+}
