@@ -78,7 +78,7 @@ static void test_escape(void **state)
 static void test_long(void **state)
 {
 	struct fixture *f = *state;
-	char big[5000];
+	static char big[5000];
 
 	memset(big, 'v', sizeof(big));
 	log_event(LOG_INFO, "", "e", LOG_S("big", slice_make(big, sizeof(big))), LOG_C("k", "w"));
@@ -121,7 +121,7 @@ static void test_threads(void **state)
 	struct fixture *f = *state;
 	pthread_t t[2];
 	char ids[2][4] = { "aa", "bb" };
-	char all[32768];
+	static char all[32768];
 	size_t lines = 0;
 
 	assert_int_equal(pthread_create(&t[0], NULL, writer, ids[0]), 0);

@@ -118,7 +118,7 @@ static void test_churn(void **state)
 static void test_walk_delete(void **state)
 {
 	struct table t;
-	uint64_t keys[500];
+	static uint64_t keys[500];
 	size_t it = 0, seen = 0;
 	uint64_t *k;
 
