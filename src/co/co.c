@@ -354,6 +354,7 @@ int co_breathe(void)
 	if (!c) {
 		return 0;
 	}
+	co_torture(c);
 	if (++c->slice >= CO_SLICE_OPS) {
 		co_give_way(c);
 	}

@@ -32,18 +32,23 @@ const char *net_addr_literal(const struct net_addr *a,
 uint16_t net_addr_port(const struct net_addr *a);
 /* 127/8, ::1, or a unix socket. */
 bool net_addr_is_loopback(const struct net_addr *a);
-/* "*" (both families), "127.0.0.1", "::1", "[::1]". 0 or -EINVAL. */
+/*
+ * "*", "127.0.0.1", "::1", "[::1]". 0 or -EINVAL. "*" is both families at
+ * once: family AF_UNSPEC, for net_listen only, which then makes one socket
+ * for v6 and v4 (v4 only where the machine has no v6).
+ */
 int net_addr_parse(struct slice text, uint16_t port, struct net_addr *out);
 
 /*
  * Binds and listens: non-blocking, close-on-exec, SO_REUSEADDR, and
  * SO_REUSEPORT if reuseport. Port 0 takes a free one (read it back with
- * net_local_addr). v6 sockets are v6-only. Returns the fd, or -errno with *e
+ * net_local_addr). v6 sockets are v6-only, but for "*". Returns the fd, or -errno with *e
  * saying which address and what to do (port in use, no permission).
  */
 int net_listen(const struct net_addr *a, bool reuseport, struct err *e);
 /* A unix socket at path with the given mode; a stale one is replaced. */
 int net_listen_unix(const char *path, mode_t mode, struct err *e);
+/* v4-mapped addresses are given as v4. 0 or -errno. */
 int net_local_addr(int fd, struct net_addr *out);
 /* Client side; non-blocking connect that waits. fd or -errno. */
 CO_FN int net_connect(const struct net_addr *a, int64_t deadline);

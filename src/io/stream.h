@@ -10,6 +10,8 @@
  * Read: >0 bytes, 0 end of file, -ETIMEDOUT, -ECANCELED, -ECONNRESET,
  * -EPROTO (TLS: damaged, or closed without close_notify), or another -errno.
  * Write: 0 when all was taken (it waits as needed), else the same errors.
+ * A cancelled coroutine's reads fail at once; its writes fail only where they
+ * would have to wait, so that a short goodbye can still be said.
  * In a ONE_BYTE_IO build every read and write of sock, tls and mem moves at
  * most one byte per step.
  */
@@ -72,11 +74,13 @@ int stream_attach(struct stream *s);
 
 /* Takes over a connected, non-blocking socket. 0 or -errno (fd untouched). */
 int stream_sock_new(int fd, struct stream **out);
+/* Two ends of a unix socket pair, for tests and in-process peers. */
+int stream_sock_pair(struct stream **a_out, struct stream **b_out);
 
 /*
  * Memory: reads give `input` (borrowed; must outlive the stream), then end of
  * file; writes are added to *output (borrowed, capped by its max: beyond it
- * -EPIPE). `step` > 0 gives at most so many bytes per read.
+ * -EPIPE; NULL: thrown away). `step` > 0 gives at most so many bytes per read.
  */
 int stream_mem_new(struct slice input, struct buf *output, size_t step,
 		   struct stream **out);
