@@ -26,8 +26,10 @@ enum conn_line {
 	CONN_EOF = 1,	   /* the peer closed, between lines */
 	CONN_TOOLONG = 2,  /* above max; the rest of it was dropped (at most
 			      64 KiB, then CONN_EOF) */
-	CONN_BADLINE = 3   /* bare CR, bare LF or NUL in it; line was taken up
-			      to its CRLF (or LF) */
+	CONN_BADLINE = 3   /* bare CR, bare LF or NUL in it; taken up to its
+			      CRLF or LF. After a bare LF everything up to and
+			      with the next CRLF is bad lines too, so that no
+			      part of it is ever run as a command */
 };
 
 struct conn {
@@ -44,6 +46,9 @@ struct conn {
 	const char *protocol;	/* "smtp", "imap", ... static */
 	int64_t timeout_ms;	/* for each wait for input */
 	int err;		/* sticky: first fatal stream error */
+	size_t taken;		/* bytes of `in` handed out by the last read */
+	bool tainted;		/* a bare LF was seen, no CRLF since */
+	size_t scanned;		/* bytes of `in` known to hold no line end */
 };
 
 /* Takes over *sp (sets NULL). peer, local may be NULL. Makes a session id. */
