@@ -1,0 +1,475 @@
+/*
+ * Administration: each verb a row of a table, each handler a few lines over
+ * auth.h and store.h. See admin.h for the requests and answers.
+ *
+ * An account is two things, a directory entry and its mail. They are made in
+ * this order and removed in the same one; when a crash fell between the two,
+ * the same command given again finishes the work.
+ */
+#include "srv/admin.h"
+
+#include <string.h>
+
+#define ADMIN_TARGETS_MAX 1000
+
+struct call {
+	struct site *site;
+	const struct admin_env *env;
+	const json_t *request;
+	struct err e;
+};
+
+static json_t *answer(json_t *data)
+{
+	json_t *o = json_pack("{s:b}", "ok", 1);
+
+	if (data) {
+		json_object_set_new(o, "data", data);
+	}
+	return o;
+}
+
+static json_t *refuse(const char *code, const char *text)
+{
+	return json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error",
+			 text);
+}
+
+/* A string member; empty slice with p NULL when it is not there. */
+static struct slice member(const struct call *c, const char *name)
+{
+	const json_t *v = json_object_get(c->request, name);
+
+	if (!json_is_string(v)) {
+		return (struct slice){ NULL, 0 };
+	}
+	return slice_make(json_string_value(v), json_string_length(v));
+}
+
+static bool number(const struct call *c, const char *name, uint64_t *out)
+{
+	const json_t *v = json_object_get(c->request, name);
+
+	if (!json_is_integer(v) || json_integer_value(v) < 0) {
+		return false;
+	}
+	*out = (uint64_t)json_integer_value(v);
+	return true;
+}
+
+/* What a directory call answered, in words. */
+static json_t *auth_answer(struct call *c, int r, const char *what)
+{
+	char text[320];
+	const char *why = c->e.text ? c->e.text : "";
+
+	switch (r) {
+	case AUTH_OK:
+		return answer(NULL);
+	case AUTH_EXISTS:
+		snprintf(text, sizeof(text), "%s exists already", what);
+		return refuse("exists", text);
+	case AUTH_NOTFOUND:
+		snprintf(text, sizeof(text), "there is no such %s", what);
+		return refuse("notfound", text);
+	case AUTH_NOTEMPTY:
+		snprintf(text, sizeof(text),
+			 "the %s still has accounts or aliases: remove them "
+			 "first",
+			 what);
+		return refuse("notempty", text);
+	case AUTH_INVALID:
+		snprintf(text, sizeof(text), "not possible: %s%s%s",
+			 *why ? why : what, c->e.detail[0] ? ": " : "",
+			 c->e.detail);
+		return refuse("invalid", text);
+	default:
+		if (!c->e.text) {
+			err_set(&c->e, r, "the store does not answer", NULL);
+		}
+		return refuse("temporary",
+			      err_str(&c->e, text, sizeof(text)));
+	}
+}
+
+CO_FN static json_t *store_answer(struct call *c, int r)
+{
+	char text[320];
+
+	if (r == STORE_OK) {
+		return answer(NULL);
+	}
+	if (r == STORE_NOTFOUND) {
+		return refuse("notfound", "there is no such account");
+	}
+	if (r == STORE_FULL) {
+		return refuse("temporary", "the disk is too full");
+	}
+	if (!c->e.text) {
+		err_set(&c->e, r, "the store does not answer", NULL);
+	}
+	return refuse("temporary", err_str(&c->e, text, sizeof(text)));
+}
+
+/* ---- status and check --------------------------------------------------- */
+
+CO_FN static json_t *run_status(struct call *c)
+{
+	struct kv_stats k = { 0 };
+	struct store_stats s = { 0 };
+	json_t *o;
+
+	kv_stats(c->site->kv, &k);
+	store_stats(c->site->store, &s);
+	o = json_pack("{s:s, s:b, s:{s:I, s:I, s:I, s:I, s:I, s:b, s:b},"
+		      " s:{s:I, s:I, s:I, s:I}}",
+		      "version", POSTRIDER_VERSION, "running", 0, "store",
+		      "log_bytes", (json_int_t)k.log_bytes, "live_bytes",
+		      (json_int_t)k.live_bytes, "segments",
+		      (json_int_t)k.segments, "messages_stored",
+		      (json_int_t)k.blobs, "disk_free",
+		      (json_int_t)k.disk_free, "poisoned", (int)k.poisoned,
+		      "full", (int)k.full, "mail", "accounts_open",
+		      (json_int_t)s.accounts_open, "mailboxes_open",
+		      (json_int_t)s.mailboxes_open, "views_open",
+		      (json_int_t)s.views_open, "delivered",
+		      (json_int_t)s.delivered);
+	if (o && c->env && c->env->status) {
+		c->env->status(c->env->arg, o);
+	}
+	return answer(o);
+}
+
+static void found_problem(void *arg, const char *text)
+{
+	json_array_append_new(arg, json_string(text));
+}
+
+CO_FN static json_t *run_check(struct call *c)
+{
+	json_t *list = json_array();
+	int engine = kv_verify(c->site->kv, found_problem, list);
+	int mail = store_check(c->site->store, found_problem, list);
+
+	if (engine < 0 || mail < 0) {
+		json_decref(list);
+		return refuse("temporary", "the check could not be finished");
+	}
+	return answer(json_pack("{s:I, s:o}", "problems",
+				(json_int_t)engine + mail, "found", list));
+}
+
+/* ---- domains ------------------------------------------------------------ */
+
+CO_FN static json_t *run_domain_add(struct call *c)
+{
+	return auth_answer(c, auth_domain_add(c->site->auth,
+					      member(c, "domain"), &c->e),
+			   "domain");
+}
+
+CO_FN static json_t *run_domain_remove(struct call *c)
+{
+	return auth_answer(c, auth_domain_remove(c->site->auth,
+						 member(c, "domain"), &c->e),
+			   "domain");
+}
+
+CO_FN static json_t *run_domain_catchall(struct call *c)
+{
+	return auth_answer(c, auth_domain_catchall(c->site->auth,
+						   member(c, "domain"),
+						   member(c, "target"), &c->e),
+			   "domain");
+}
+
+static json_t *text(struct slice s)
+{
+	return json_stringn(s.p ? s.p : "", s.n);
+}
+
+static int domain_row(void *arg, const struct auth_row *row)
+{
+	json_array_append_new(arg, json_pack("{s:o, s:o}", "domain",
+					     text(row->name), "catchall",
+					     text(row->target)));
+	return 0;
+}
+
+static int account_row(void *arg, const struct auth_row *row)
+{
+	json_array_append_new(arg, json_pack("{s:o, s:I, s:b, s:I}", "address",
+					     text(row->name), "id",
+					     (json_int_t)row->id, "disabled",
+					     (int)row->disabled, "created",
+					     (json_int_t)row->created));
+	return 0;
+}
+
+static int alias_row(void *arg, const struct auth_row *row)
+{
+	json_array_append_new(arg, json_pack("{s:o, s:o}", "address",
+					     text(row->name), "targets",
+					     text(row->target)));
+	return 0;
+}
+
+CO_FN static json_t *listing(struct call *c, int r, json_t *rows)
+{
+	if (r == 0) {
+		return answer(rows);
+	}
+	json_decref(rows);
+	return auth_answer(c, r, "directory");
+}
+
+CO_FN static json_t *run_domain_list(struct call *c)
+{
+	json_t *rows = json_array();
+
+	return listing(c, auth_domain_list(c->site->auth, domain_row, rows),
+		       rows);
+}
+
+/* ---- accounts ----------------------------------------------------------- */
+
+CO_FN static json_t *run_account_list(struct call *c)
+{
+	json_t *rows = json_array();
+
+	return listing(c, auth_account_list(c->site->auth, account_row, rows),
+		       rows);
+}
+
+/* The directory entry is there but its mail is not: an earlier add or
+ * restart was cut short. */
+CO_FN static bool half_made(struct call *c, struct slice address,
+			    uint64_t *id)
+{
+	struct auth_account a;
+	struct store_usage u;
+	struct arena arena;
+	bool half;
+
+	arena_init(&arena, 4096);
+	half = auth_account_get(c->site->auth, address, &arena, &a) ==
+		       AUTH_OK &&
+	       store_usage(c->site->store, a.id, &u, NULL) == STORE_NOTFOUND;
+	if (half) {
+		*id = a.id;
+	}
+	arena_fini(&arena);
+	return half;
+}
+
+CO_FN static json_t *run_account_add(struct call *c)
+{
+	struct slice address = member(c, "address");
+	struct slice password = member(c, "password");
+	uint64_t bytes = 0, messages = 0, id = 0;
+	int r;
+
+	number(c, "quota_bytes", &bytes);
+	number(c, "quota_messages", &messages);
+	r = auth_account_add(c->site->auth, address, password, &id, &c->e);
+	if (r == AUTH_EXISTS && half_made(c, address, &id)) {
+		r = auth_account_password(c->site->auth, address, password,
+					  &c->e);
+	}
+	if (r != AUTH_OK) {
+		return auth_answer(c, r, "account");
+	}
+	r = store_account_create(c->site->store, id, bytes, messages, &c->e);
+	if (r != STORE_OK) {
+		auth_account_remove(c->site->auth, address, &id, NULL);
+		return store_answer(c, r);
+	}
+	return answer(json_pack("{s:I}", "id", (json_int_t)id));
+}
+
+CO_FN static json_t *run_account_remove(struct call *c)
+{
+	uint64_t id = 0;
+	int r = auth_account_remove(c->site->auth, member(c, "address"), &id,
+				    &c->e);
+
+	if (r != AUTH_OK) {
+		return auth_answer(c, r, "account");
+	}
+	r = store_account_delete(c->site->store, id, &c->e);
+	return r == STORE_NOTFOUND ? answer(NULL) : store_answer(c, r);
+}
+
+CO_FN static json_t *run_account_show(struct call *c)
+{
+	struct auth_account a;
+	struct store_usage u = { 0 };
+	struct arena arena;
+	json_t *out;
+	int r;
+
+	arena_init(&arena, 4096);
+	r = auth_account_get(c->site->auth, member(c, "address"), &arena, &a);
+	if (r != AUTH_OK) {
+		out = auth_answer(c, r, "account");
+	} else {
+		r = store_usage(c->site->store, a.id, &u, &c->e);
+		out = r != STORE_OK ?
+			      store_answer(c, r) :
+			      answer(json_pack(
+				      "{s:o, s:I, s:b, s:I, s:I, s:I, s:I, "
+				      "s:I}",
+				      "address", text(a.address), "id",
+				      (json_int_t)a.id, "disabled",
+				      (int)a.disabled, "created",
+				      (json_int_t)a.created, "bytes",
+				      (json_int_t)u.bytes, "messages",
+				      (json_int_t)u.messages, "quota_bytes",
+				      (json_int_t)u.quota_bytes,
+				      "quota_messages",
+				      (json_int_t)u.quota_messages));
+	}
+	arena_fini(&arena);
+	return out;
+}
+
+CO_FN static json_t *run_account_password(struct call *c)
+{
+	return auth_answer(c,
+			   auth_account_password(c->site->auth,
+						 member(c, "address"),
+						 member(c, "password"), &c->e),
+			   "account");
+}
+
+CO_FN static json_t *run_account_rename(struct call *c)
+{
+	return auth_answer(c, auth_account_rename(c->site->auth,
+						  member(c, "address"),
+						  member(c, "to"), &c->e),
+			   "account");
+}
+
+CO_FN static json_t *run_account_quota(struct call *c)
+{
+	struct auth_account a;
+	struct store_usage u;
+	struct arena arena;
+	int r;
+
+	arena_init(&arena, 4096);
+	r = auth_account_get(c->site->auth, member(c, "address"), &arena, &a);
+	arena_fini(&arena);
+	if (r != AUTH_OK) {
+		return auth_answer(c, r, "account");
+	}
+	r = store_usage(c->site->store, a.id, &u, &c->e);
+	if (r != STORE_OK) {
+		return store_answer(c, r);
+	}
+	number(c, "quota_bytes", &u.quota_bytes);
+	number(c, "quota_messages", &u.quota_messages);
+	return store_answer(c, store_quota_set(c->site->store, a.id,
+					       u.quota_bytes,
+					       u.quota_messages, &c->e));
+}
+
+/* ---- aliases ------------------------------------------------------------ */
+
+CO_FN static json_t *run_alias_list(struct call *c)
+{
+	json_t *rows = json_array();
+
+	return listing(c, auth_alias_list(c->site->auth, alias_row, rows),
+		       rows);
+}
+
+CO_FN static json_t *run_alias_remove(struct call *c)
+{
+	return auth_answer(c, auth_alias_remove(c->site->auth,
+						member(c, "address"), &c->e),
+			   "alias");
+}
+
+CO_FN static json_t *run_alias_add(struct call *c)
+{
+	const json_t *list = json_object_get(c->request, "targets");
+	size_t n = json_array_size(list);
+	struct slice *targets;
+	struct arena arena;
+	json_t *out;
+
+	if (n == 0 || n > ADMIN_TARGETS_MAX) {
+		return refuse("invalid", "an alias needs 1 to 1000 targets");
+	}
+	arena_init(&arena, n * sizeof(*targets) + 4096);
+	targets = arena_array(&arena, n, sizeof(*targets));
+	for (size_t i = 0; targets && i < n; i++) {
+		const json_t *v = json_array_get(list, i);
+
+		targets[i] = json_is_string(v) ?
+				     slice_make(json_string_value(v),
+						json_string_length(v)) :
+				     S("");
+	}
+	out = !targets ? refuse("temporary", "out of memory") :
+			 auth_answer(c,
+				     auth_alias_add(c->site->auth,
+						    member(c, "address"),
+						    targets, n, &c->e),
+				     "address");
+	arena_fini(&arena);
+	return out;
+}
+
+/* ---- the table ---------------------------------------------------------- */
+
+static const struct {
+	const char *verb;
+	const char *needs[2]; /* string members that must be there */
+	json_t *(*run)(struct call *c);
+} verbs[] = {
+	{ "status", { NULL, NULL }, run_status },
+	{ "check", { NULL, NULL }, run_check },
+	{ "domain.add", { "domain", NULL }, run_domain_add },
+	{ "domain.list", { NULL, NULL }, run_domain_list },
+	{ "domain.remove", { "domain", NULL }, run_domain_remove },
+	{ "domain.catchall", { "domain", "target" }, run_domain_catchall },
+	{ "account.add", { "address", "password" }, run_account_add },
+	{ "account.list", { NULL, NULL }, run_account_list },
+	{ "account.show", { "address", NULL }, run_account_show },
+	{ "account.remove", { "address", NULL }, run_account_remove },
+	{ "account.password", { "address", "password" },
+	  run_account_password },
+	{ "account.quota", { "address", NULL }, run_account_quota },
+	{ "account.rename", { "address", "to" }, run_account_rename },
+	{ "alias.add", { "address", NULL }, run_alias_add },
+	{ "alias.list", { NULL, NULL }, run_alias_list },
+	{ "alias.remove", { "address", NULL }, run_alias_remove },
+};
+
+json_t *admin_call(struct site *s, const struct admin_env *env,
+		   const json_t *request)
+{
+	struct call c = { s, env, request, ERR_INIT };
+	const char *verb = json_string_value(json_object_get(request, "verb"));
+	char why[128];
+
+	if (!verb) {
+		return refuse("invalid", "a request needs a verb");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
+		if (strcmp(verbs[i].verb, verb) != 0) {
+			continue;
+		}
+		for (size_t k = 0; k < 2 && verbs[i].needs[k]; k++) {
+			if (!member(&c, verbs[i].needs[k]).p) {
+				snprintf(why, sizeof(why), "%s needs \"%s\"",
+					 verb, verbs[i].needs[k]);
+				return refuse("invalid", why);
+			}
+		}
+		return verbs[i].run(&c);
+	}
+	return refuse("invalid", "unknown verb");
+}
