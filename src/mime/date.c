@@ -92,7 +92,24 @@ static void name_token(struct date_parser *p, struct slice s)
 	}
 }
 
-/* time-of-day = 1*2DIGIT 1*2( (":" / ".") 1*2DIGIT ) ["." *DIGIT] */
+/* Takes ":" (comments around it) or "." right here. */
+static bool time_mark(struct cur *c)
+{
+	struct cur ahead = *c;
+
+	if (cur_opt(c, '.')) {
+		return true;
+	}
+	mime_skip_cfws(&ahead, NULL);
+	if (!cur_opt(&ahead, ':')) {
+		return false;
+	}
+	mime_skip_cfws(&ahead, NULL);
+	*c = ahead;
+	return true;
+}
+
+/* Behind the hour and its mark: minute [mark second ["." fraction]] */
 static void time_token(struct date_parser *p, int hour)
 {
 	struct cur *c = &p->c;
@@ -100,14 +117,11 @@ static void time_token(struct date_parser *p, int hour)
 
 	p->have_time = true;
 	p->d.hour = hour;
-	c->p++;
 	p->d.minute = digits(c, 2, &n);
-	if (c->p < c->end && (*c->p == ':' || *c->p == '.')) {
-		c->p++;
+	if (time_mark(c)) {
 		p->d.second = digits(c, 2, &n);
 	}
-	if (c->p < c->end && (*c->p == '.' || *c->p == ',')) {
-		c->p++;
+	if (cur_opt(c, '.') || cur_opt(c, ',')) {
 		digits(c, 9, &n);
 	}
 }
@@ -144,14 +158,14 @@ static void year_token(struct date_parser *p, int v, unsigned n)
 	p->have_year = true;
 }
 
+/* A day with a dot behind it is no time: only the month tells. */
 static void number_token(struct date_parser *p)
 {
 	struct cur *c = &p->c;
 	unsigned n;
 	int v = digits(c, 9, &n);
 
-	if (c->p < c->end && (*c->p == ':' || (*c->p == '.' && p->have_year)) &&
-	    !p->have_time && n <= 2) {
+	if (n <= 2 && !p->have_time && p->have_month && time_mark(c)) {
 		time_token(p, v);
 	} else if (n <= 2 && !p->have_day) {
 		p->d.day = v;
