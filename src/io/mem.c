@@ -43,6 +43,19 @@ static int mem_write(struct stream *s, const char *p, size_t n)
 	return m->output->err ? -EPIPE : 0;
 }
 
+static ssize_t mem_try_write(struct stream *s, const char *p, size_t n)
+{
+	int r = mem_write(s, p, n);
+
+	return r < 0 ? r : (ssize_t)n;
+}
+
+static int mem_wait_write(struct stream *s, int64_t deadline)
+{
+	(void)s, (void)deadline;
+	return 0;
+}
+
 static int mem_wait(struct stream *s, struct co_event *ev, int64_t deadline)
 {
 	(void)s, (void)ev, (void)deadline;
@@ -77,6 +90,9 @@ static const struct stream_ops mem_ops = {
 	.detach = mem_move,
 	.attach = mem_move,
 	.free = mem_free,
+	.try_read = mem_read,
+	.try_write = mem_try_write,
+	.wait_write = mem_wait_write,
 };
 
 int stream_mem_new(struct slice input, struct buf *output, size_t step,

@@ -47,59 +47,82 @@ CO_FN static int wait_idle(const struct co_want *want, size_t n,
 	return co_wait(want, n, deadline);
 }
 
+static ssize_t sock_try_read(struct stream *s, char *p, size_t n)
+{
+	struct sock *k = (struct sock *)s;
+	ssize_t r;
+
+	if (!k->fd.ready_in) {
+		return -EAGAIN;
+	}
+	do {
+		r = recv(k->raw, p, step(n), 0);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		k->fd.ready_in = errno != EAGAIN;
+		return -errno;
+	}
+	if (r > 0 && (size_t)r < step(n) && !k->fd.hup) {
+		k->fd.ready_in = false;
+	}
+	return r;
+}
+
+static ssize_t sock_try_write(struct stream *s, const char *p, size_t n)
+{
+	struct sock *k = (struct sock *)s;
+	ssize_t r;
+
+	do {
+		r = send(k->raw, p, step(n), MSG_NOSIGNAL);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		k->fd.ready_out = errno != EAGAIN;
+		return -errno;
+	}
+	return r;
+}
+
 CO_FN static ssize_t sock_read(struct stream *s, char *p, size_t n)
 {
 	struct sock *k = (struct sock *)s;
 	struct co_want want = { .kind = CO_READABLE, .fd = &k->fd };
 
 	for (;;) {
-		int w;
+		ssize_t r = sock_try_read(s, p, n);
 
-		if (k->fd.ready_in) {
-			ssize_t r = recv(k->raw, p, step(n), 0);
-
-			if (r > 0 && (size_t)r < step(n) && !k->fd.hup) {
-				k->fd.ready_in = false;
-			}
-			if (r >= 0) {
-				return r;
-			}
-			if (errno == EINTR) {
-				continue;
-			}
-			if (errno != EAGAIN) {
-				return -errno;
-			}
-			k->fd.ready_in = false;
+		if (r != -EAGAIN) {
+			return r;
 		}
-		w = wait_idle(&want, 1, s->deadline);
-		if (w < 0) {
-			return w;
+		r = wait_idle(&want, 1, s->deadline);
+		if (r < 0) {
+			return r;
 		}
+		k->fd.ready_in = true;
 	}
 }
 
-CO_FN static int sock_write(struct stream *s, const char *p, size_t n)
+CO_FN static int sock_wait_write(struct stream *s, int64_t deadline)
 {
 	struct sock *k = (struct sock *)s;
 	struct co_want want = { .kind = CO_WRITABLE, .fd = &k->fd };
 
+	return co_wait(&want, 1, deadline);
+}
+
+CO_FN static int sock_write(struct stream *s, const char *p, size_t n)
+{
 	while (n > 0) {
-		ssize_t r = send(k->raw, p, step(n), MSG_NOSIGNAL);
+		ssize_t r = sock_try_write(s, p, n);
 
 		if (r >= 0) {
 			p += r;
 			n -= (size_t)r;
 			continue;
 		}
-		if (errno == EINTR) {
-			continue;
+		if (r == -EAGAIN) {
+			r = sock_wait_write(s, s->deadline);
 		}
-		if (errno != EAGAIN) {
-			return -errno;
-		}
-		k->fd.ready_out = false;
-		r = co_wait(&want, 1, s->deadline);
 		if (r < 0) {
 			return (int)r;
 		}
@@ -132,7 +155,7 @@ CO_FN static int sock_wait(struct stream *s, struct co_event *ev,
 		{ .kind = CO_EVENT, .event = ev },
 	};
 
-	while (!readable_now(k)) {
+	if (!readable_now(k)) {
 		int r = wait_idle(want, ev ? 2 : 1, deadline);
 
 		if (r < 0) {
@@ -141,7 +164,7 @@ CO_FN static int sock_wait(struct stream *s, struct co_event *ev,
 		if (r == 1) {
 			return STREAM_EVENT;
 		}
-		k->fd.ready_in = true;
+		k->fd.ready_in = true; /* a fresh edge: no hint but a fact */
 	}
 	return co_cancelled() ? -ECANCELED : STREAM_READY;
 }
@@ -187,6 +210,9 @@ static const struct stream_ops sock_ops = {
 	.detach = sock_detach,
 	.attach = sock_attach,
 	.free = sock_free,
+	.try_read = sock_try_read,
+	.try_write = sock_try_write,
+	.wait_write = sock_wait_write,
 };
 
 int stream_sock_new(int fd, struct stream **out)

@@ -41,6 +41,15 @@ struct stream_ops {
 	int (*detach)(struct stream *s);   /* leave the current loop */
 	int (*attach)(struct stream *s);   /* join the calling loop */
 	void (*free)(struct stream *s);
+	/*
+	 * For a stream that is carried by another one (tls over sock): what
+	 * can be had without waiting. >0 bytes, 0 end of file (read), -EAGAIN,
+	 * or another -errno; wait_write waits until try_write may go on. NULL
+	 * in kinds that carry nothing.
+	 */
+	ssize_t (*try_read)(struct stream *s, char *p, size_t n);
+	ssize_t (*try_write)(struct stream *s, const char *p, size_t n);
+	int (*wait_write)(struct stream *s, int64_t deadline);
 };
 
 struct stream {

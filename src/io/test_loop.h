@@ -5,6 +5,7 @@
 #ifndef IO_TEST_LOOP_H
 #define IO_TEST_LOOP_H
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -23,12 +24,17 @@ static inline void test_first_body(void *arg)
 	co_loop_stop(co_loop_self());
 }
 
-/* The process dies by SIGALRM if the loop is not done after a minute. */
+/*
+ * The process dies by SIGALRM if the loop is not done after a minute. A failed
+ * assertion prints and aborts: cmocka's way, a longjmp to the test's start,
+ * would leave the coroutine's stack behind the sanitizers' backs.
+ */
 static inline void test_run_loop(void (*fn)(void *arg), void *arg)
 {
 	struct test_first f = { fn, arg };
 	struct co_loop *l = NULL;
 
+	setenv("CMOCKA_TEST_ABORT", "1", 1);
 	alarm(60);
 	if (co_loop_new(&l) != 0 ||
 	    co_spawn("first", test_first_body, &f, NULL) != 0) {

@@ -1,0 +1,1110 @@
+/*
+ * TLS: certificates, handshakes that succeed and fail, data, waiting, ends,
+ * tickets. Peers are our own client in a second coroutine, and OpenSSL used
+ * directly by a thread with a blocking socket: a stranger that knows nothing
+ * of streams and does what ours would not.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "io/test_loop.h"
+#include "io/tls.h"
+
+#define PATHS 96
+
+/* Where setup puts certificates: for the default, another host, and expired. */
+static char top[32];
+static char main_dir[PATHS / 2];
+static char other_dir[PATHS / 2];
+static char old_dir[PATHS / 2];
+
+static char *in_dir(const char *dir, const char *file, char dst[PATHS])
+{
+	snprintf(dst, PATHS, "%s/%s", dir, file);
+	return dst;
+}
+
+static struct tls_ctx *ctx_of(const char *const *dirs, size_t n,
+			      const char *service, const char *alpn)
+{
+	char cert[4][PATHS];
+	char key[4][PATHS];
+	struct tls_cert c[4];
+	struct tls_ctx *ctx = NULL;
+	struct err e = ERR_INIT;
+
+	assert_in_range(n, 1, 4);
+	for (size_t i = 0; i < n; i++) {
+		c[i].certificate = in_dir(dirs[i], "cert.pem", cert[i]);
+		c[i].key = in_dir(dirs[i], "key.pem", key[i]);
+	}
+	assert_int_equal(tls_ctx_new(c, n, service, alpn, &ctx, &e), 0);
+	return ctx;
+}
+
+static struct tls_ctx *ctx_both(const char *service, const char *alpn)
+{
+	const char *dirs[] = { main_dir, other_dir };
+
+	return ctx_of(dirs, 2, service, alpn);
+}
+
+static void make(char *dir, const char *name, const char *const *names, size_t n,
+		 int64_t days)
+{
+	struct err e = ERR_INIT;
+
+	snprintf(dir, PATHS / 2, "%s/%s", top, name);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(tls_make_cert(dir, names, n, days, &e), 0);
+}
+
+static int setup(void **state)
+{
+	static const char *const main_names[] = { "mail.example.test",
+						  "127.0.0.1", "::1" };
+	static const char *const other_names[] = { "other.test", "*.wild.test" };
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	snprintf(top, sizeof(top), "/tmp/tls-test-XXXXXX");
+	assert_non_null(mkdtemp(top));
+	make(main_dir, "main", main_names, 3, 30);
+	make(other_dir, "other", other_names, 2, 30);
+	make(old_dir, "old", main_names, 1, -2);
+	return 0;
+}
+
+static void remove_dir(const char *dir)
+{
+	static const char *const files[] = { "ca.pem", "cert.pem", "key.pem" };
+	char path[PATHS];
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		unlink(in_dir(dir, files[i], path));
+	}
+	rmdir(dir); /* fails if something else was left there */
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	remove_dir(main_dir);
+	remove_dir(other_dir);
+	remove_dir(old_dir);
+	return rmdir(top);
+}
+
+/* ---- certificates ------------------------------------------------------------------ */
+
+static X509 *read_cert(const char *dir, const char *file)
+{
+	char path[PATHS];
+	FILE *f = fopen(in_dir(dir, file, path), "r");
+	X509 *x;
+
+	assert_non_null(f);
+	x = PEM_read_X509(f, NULL, NULL, NULL);
+	fclose(f);
+	assert_non_null(x);
+	return x;
+}
+
+static void test_made_certificate(void **state)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	X509 *ca = read_cert(main_dir, "ca.pem");
+	X509 *leaf = read_cert(main_dir, "cert.pem");
+	struct stat st;
+	char path[PATHS];
+
+	(void)state;
+	assert_int_equal(X509_STORE_add_cert(store, ca), 1);
+	X509_STORE_set_flags(store, X509_V_FLAG_X509_STRICT);
+	assert_int_equal(X509_STORE_CTX_init(ctx, store, leaf, NULL), 1);
+	X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_SERVER);
+	assert_int_equal(X509_verify_cert(ctx), 1);
+	assert_int_equal(X509_check_host(leaf, "mail.example.test", 0, 0, NULL),
+			 1);
+	assert_int_equal(X509_check_host(leaf, "other.test", 0, 0, NULL), 0);
+	assert_int_equal(X509_check_ip_asc(leaf, "127.0.0.1", 0), 1);
+	assert_int_equal(X509_check_ip_asc(leaf, "::1", 0), 1);
+	assert_int_equal(X509_check_ip_asc(leaf, "127.0.0.2", 0), 0);
+	assert_int_equal(stat(in_dir(main_dir, "key.pem", path), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(stat(in_dir(main_dir, "cert.pem", path), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0644);
+	X509_free(ca);
+	X509_free(leaf);
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+}
+
+static void test_make_cert_errors(void **state)
+{
+	static const char *const bad[] = { "a,DNS:evil", "", "x y", ".a", "a.",
+					   "*" };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(tls_make_cert(top, &bad[i], 1, 1, &e), -EINVAL);
+	}
+	assert_int_equal(tls_make_cert("/nonexistent",
+				       (const char *[]){ "a.test" }, 1, 1, &e),
+			 -ENOENT);
+	assert_non_null(strstr(e.detail, "/nonexistent"));
+}
+
+static void put_file(const char *path, const char *text, mode_t mode)
+{
+	int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY, mode);
+	ssize_t n = (ssize_t)strlen(text);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, (size_t)n), n);
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void expect_ctx(const char *cert, const char *key, int code,
+		       const char *words, const char *file)
+{
+	struct tls_cert c = { cert, key };
+	struct tls_ctx *ctx = NULL;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(tls_ctx_new(&c, 1, "imap", NULL, &ctx, &e), code);
+	assert_null(ctx);
+	assert_non_null(strstr(e.text, words));
+	assert_non_null(strstr(e.detail, file));
+}
+
+static void encrypt_key(const char *from, const char *to)
+{
+	FILE *in = fopen(from, "r");
+	FILE *out = fopen(to, "w");
+	EVP_PKEY *k = PEM_read_PrivateKey(in, NULL, NULL, NULL);
+
+	assert_true(k && out);
+	assert_int_equal(PEM_write_PKCS8PrivateKey(out, k, EVP_aes_128_cbc(),
+						   "secret", 6, NULL, NULL),
+			 1);
+	EVP_PKEY_free(k);
+	fclose(in);
+	fclose(out);
+	chmod(to, 0600);
+}
+
+static void test_ctx_errors(void **state)
+{
+	char cert[PATHS];
+	char key[PATHS];
+	char wrong[PATHS];
+	char file[PATHS];
+
+	(void)state;
+	in_dir(main_dir, "cert.pem", cert);
+	in_dir(main_dir, "key.pem", key);
+	in_dir(other_dir, "key.pem", wrong);
+	in_dir(top, "file.pem", file);
+	expect_ctx("/nonexistent.pem", key, -ENOENT, "cannot read",
+		   "/nonexistent.pem");
+	expect_ctx(cert, "/nonexistent.pem", -ENOENT, "cannot read",
+		   "/nonexistent.pem");
+	expect_ctx(cert, wrong, -EINVAL, "does not belong", wrong);
+	put_file(file, "this is no PEM\n", 0600);
+	expect_ctx(file, key, -EINVAL, "no PEM certificate", file);
+	expect_ctx(cert, file, -EINVAL, "private key", file);
+	put_file(file, "", 0600);
+	expect_ctx(file, key, -EINVAL, "no PEM certificate", file);
+	/* Asking on the terminal would hang here. */
+	encrypt_key(key, file);
+	expect_ctx(cert, file, -EINVAL, "passphrase", file);
+	assert_int_equal(chmod(key, 0644), 0);
+	expect_ctx(cert, key, -EPERM, "chmod 600", key);
+	assert_int_equal(chmod(key, 0600), 0);
+	unlink(file);
+}
+
+/* ---- two coroutines ------------------------------------------------------------------- */
+
+struct pair {
+	struct tls_ctx *ctx;
+	const char *ca;	  /* client: NULL verifies nothing */
+	const char *host; /* client */
+	int64_t deadline_ms;
+	struct slice clear; /* client sends this before anything else */
+	size_t ahead;	    /* server reads so much before the handshake */
+	void (*serve)(struct pair *p, struct stream *s);
+	void (*use)(struct pair *p, struct stream *s);
+	/* results */
+	int server_result;
+	int client_result;
+	struct tls_info info;
+	struct err server_err;
+	struct err client_err;
+	struct stream *raw[2]; /* server, client */
+};
+
+static void server_body(void *arg)
+{
+	struct pair *p = arg;
+	struct stream *s = NULL;
+	char ahead[2048];
+	size_t n = 0;
+
+	co_enter();
+	while (n < p->ahead) {
+		ssize_t r = stream_read(p->raw[0], ahead + n, p->ahead - n);
+
+		assert_true(r > 0);
+		n += (size_t)r;
+	}
+	p->server_result = tls_accept(p->ctx, &p->raw[0], slice_make(ahead, n),
+				      &s, &p->info, &p->server_err);
+	assert_null(p->raw[0]);
+	if (p->server_result == 0 && p->serve) {
+		p->serve(p, s);
+	}
+	stream_free(&s);
+}
+
+static void client_body(void *arg)
+{
+	struct pair *p = arg;
+	struct stream *s = NULL;
+
+	co_enter();
+	if (p->clear.n > 0) {
+		assert_int_equal(stream_write(p->raw[1], p->clear), 0);
+	}
+	p->client_result = tls_connect(p->ca, p->host, &p->raw[1], &s,
+				       &p->client_err);
+	assert_null(p->raw[1]);
+	if (p->client_result == 0 && p->use) {
+		p->use(p, s);
+	}
+	stream_free(&s);
+}
+
+static void pair_body(void *arg)
+{
+	struct pair *p = arg;
+	struct co *c[2] = { NULL, NULL };
+	int64_t ms = p->deadline_ms ? p->deadline_ms : 20000;
+
+	co_enter();
+	assert_int_equal(stream_sock_pair(&p->raw[0], &p->raw[1]), 0);
+	stream_set_deadline(p->raw[0], clock_in_ms(ms));
+	stream_set_deadline(p->raw[1], clock_in_ms(ms));
+	assert_int_equal(co_spawn("server", server_body, p, &c[0]), 0);
+	assert_int_equal(co_spawn("client", client_body, p, &c[1]), 0);
+	assert_int_equal(co_join(&c[0]), 0);
+	assert_int_equal(co_join(&c[1]), 0);
+}
+
+#define BULK (120 * 1000)
+
+static char pattern(size_t i)
+{
+	return (char)(i * 31 + i / 253);
+}
+
+CO_FN static void send_bulk(struct stream *s)
+{
+	char b[5000];
+
+	for (size_t at = 0; at < BULK; at += sizeof(b)) {
+		for (size_t i = 0; i < sizeof(b); i++) {
+			b[i] = pattern(at + i);
+		}
+		assert_int_equal(stream_write(s, slice_make(b, sizeof(b))), 0);
+	}
+}
+
+CO_FN static void receive_bulk(struct stream *s)
+{
+	char b[3000];
+	size_t at = 0;
+
+	while (at < BULK) {
+		ssize_t n = stream_read(s, b, MIN(sizeof(b), BULK - at));
+
+		assert_true(n > 0);
+		for (ssize_t i = 0; i < n; i++) {
+			assert_int_equal(b[i], pattern(at + (size_t)i));
+		}
+		at += (size_t)n;
+	}
+}
+
+static void bulk_serve(struct pair *p, struct stream *s)
+{
+	char b;
+
+	(void)p;
+	co_enter();
+	receive_bulk(s);
+	send_bulk(s);
+	assert_int_equal(stream_shutdown(s), 0);
+	assert_int_equal(stream_write(s, S("late")), -EPIPE);
+	/* The client ends in order, too. */
+	assert_int_equal(stream_read(s, &b, 1), 0);
+	assert_int_equal(stream_read(s, &b, 1), 0);
+	assert_int_equal(s->bytes_in, BULK);
+	assert_int_equal(s->bytes_out, BULK);
+}
+
+static void bulk_use(struct pair *p, struct stream *s)
+{
+	char b;
+
+	(void)p;
+	co_enter();
+	send_bulk(s);
+	receive_bulk(s);
+	assert_int_equal(stream_read(s, &b, 1), 0);
+	assert_int_equal(stream_wait(s, NULL, CLOCK_NEVER), STREAM_READY);
+	assert_int_equal(stream_shutdown(s), 0);
+}
+
+static void test_bulk(void **state)
+{
+	char ca[PATHS];
+	struct pair p = { .ctx = ctx_both("imap", NULL),
+			  .ca = in_dir(main_dir, "ca.pem", ca),
+			  .host = "Mail.Example.Test",
+			  .serve = bulk_serve,
+			  .use = bulk_use };
+
+	(void)state;
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.server_result, 0);
+	assert_int_equal(p.client_result, 0);
+	assert_string_equal(p.info.version, "TLSv1.3");
+	assert_non_null(strstr(p.info.cipher, "TLS_"));
+	assert_string_equal(p.info.sni, "mail.example.test");
+	tls_ctx_unref(&p.ctx);
+	assert_null(p.ctx);
+}
+
+/* ---- ends -------------------------------------------------------------------------------- */
+
+static void truncated_serve(struct pair *p, struct stream *s)
+{
+	char b[8];
+	size_t n = 0;
+
+	(void)p;
+	co_enter();
+	while (n < 5) {
+		ssize_t r = stream_read(s, b + n, sizeof(b) - n);
+
+		assert_true(r > 0);
+		n += (size_t)r;
+	}
+	assert_memory_equal(b, "hello", 5);
+	/* No close_notify: that is no end (TL-09). */
+	assert_int_equal(stream_read(s, b, sizeof(b)), -EPROTO);
+	assert_int_equal(stream_read(s, b, sizeof(b)), -EPROTO);
+	assert_int_equal(stream_wait(s, NULL, CLOCK_NEVER), STREAM_READY);
+}
+
+static void truncated_use(struct pair *p, struct stream *s)
+{
+	(void)p;
+	co_enter();
+	assert_int_equal(stream_write(s, S("hello")), 0);
+	/* pair_body frees the stream without a shutdown */
+}
+
+static void test_truncation(void **state)
+{
+	struct pair p = { .ctx = ctx_both("imap", NULL),
+			  .serve = truncated_serve,
+			  .use = truncated_use };
+
+	(void)state;
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.server_result, 0);
+	assert_int_equal(p.client_result, 0);
+	assert_string_equal(p.info.sni, "");
+	tls_ctx_unref(&p.ctx);
+}
+
+/* ---- STARTTLS ------------------------------------------------------------------------------ */
+
+static void hello_serve(struct pair *p, struct stream *s)
+{
+	(void)p;
+	co_enter();
+	assert_int_equal(stream_write(s, S("hello")), 0);
+	assert_int_equal(stream_shutdown(s), 0);
+}
+
+static void hello_use(struct pair *p, struct stream *s)
+{
+	char b[8];
+	size_t n = 0;
+
+	(void)p;
+	co_enter();
+	for (;;) {
+		ssize_t r = stream_read(s, b + n, sizeof(b) - n);
+
+		assert_true(r >= 0);
+		if (r == 0) {
+			break;
+		}
+		n += (size_t)r;
+	}
+	assert_int_equal(n, 5);
+	assert_memory_equal(b, "hello", 5);
+}
+
+/* The line reader had some of the ClientHello in its buffer already. */
+static void test_pending_hello(void **state)
+{
+	static const size_t ahead[] = { 1, 4, 5, 6, 100, 150 };
+	char ca[PATHS];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ahead); i++) {
+		struct pair p = { .ctx = ctx_both("smtp", NULL),
+				  .ca = in_dir(main_dir, "ca.pem", ca),
+				  .host = "mail.example.test",
+				  .ahead = ahead[i],
+				  .serve = hello_serve,
+				  .use = hello_use };
+
+		test_run_loop(pair_body, &p);
+		assert_int_equal(p.server_result, 0);
+		assert_int_equal(p.client_result, 0);
+		tls_ctx_unref(&p.ctx);
+	}
+}
+
+/* TL-01: a command injected behind STARTTLS ends in the TLS engine. */
+static void test_pending_command(void **state)
+{
+	struct slice cmd = S("EHLO evil.example\r\n");
+
+	(void)state;
+	for (size_t ahead = 0; ahead <= cmd.n; ahead += 6) {
+		struct pair p = { .ctx = ctx_both("smtp", NULL),
+				  .clear = cmd,
+				  .ahead = ahead };
+
+		test_run_loop(pair_body, &p);
+		assert_int_equal(p.server_result, -EPROTO);
+		assert_string_equal(p.server_err.text, "TLS handshake failed");
+		assert_string_equal(p.server_err.detail,
+				    "the peer does not speak TLS");
+		assert_true(p.client_result < 0);
+		tls_ctx_unref(&p.ctx);
+	}
+}
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+static void check_name(const char *host, const char *dir, bool fits,
+		       const char *sni)
+{
+	char ca[PATHS];
+	struct pair p = { .ctx = ctx_both("imap", NULL),
+			  .ca = dir ? in_dir(dir, "ca.pem", ca) : NULL,
+			  .host = host,
+			  .serve = hello_serve,
+			  .use = hello_use };
+
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.client_result, fits ? 0 : -EPROTO);
+	if (fits) {
+		assert_int_equal(p.server_result, 0);
+		assert_string_equal(p.info.sni, sni);
+	}
+	tls_ctx_unref(&p.ctx);
+}
+
+static void test_sni(void **state)
+{
+	char name[300];
+
+	(void)state;
+	check_name("other.test", other_dir, true, "other.test");
+	check_name("OTHER.test", other_dir, true, "other.test");
+	check_name("a.wild.test", other_dir, true, "a.wild.test");
+	check_name("mail.example.test", main_dir, true, "mail.example.test");
+	check_name("127.0.0.1", main_dir, true, "");
+	check_name("::1", main_dir, true, "");
+	/* One label only; unknown names get the default, which does not fit. */
+	check_name("a.b.wild.test", other_dir, false, NULL);
+	check_name("wild.test", other_dir, false, NULL);
+	check_name("nobody.test", main_dir, false, NULL);
+	check_name("nobody.test", NULL, true, "nobody.test");
+	/* What is no host name is as if it had not been sent (TL-06). */
+	check_name("mail.example.test.", NULL, true, "");
+	check_name("..", NULL, true, "");
+	check_name("a\\", NULL, true, "");
+	check_name("../../etc/passwd", NULL, true, "");
+	check_name("x\ny", NULL, true, "");
+	memset(name, 'x', 255);
+	name[255] = '\0';
+	check_name(name, NULL, true, "");
+}
+
+static void test_verify_words(void **state)
+{
+	const char *dirs[] = { old_dir };
+	char ca[PATHS];
+	struct pair p = { .ctx = ctx_of(dirs, 1, "imap", NULL),
+			  .ca = in_dir(old_dir, "ca.pem", ca),
+			  .host = "mail.example.test",
+			  .serve = hello_serve };
+
+	(void)state;
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.client_result, -EPROTO);
+	assert_non_null(strstr(p.client_err.detail, "expired"));
+	tls_ctx_unref(&p.ctx);
+
+	p = (struct pair){ .ctx = ctx_both("imap", NULL),
+			   .ca = in_dir(other_dir, "ca.pem", ca),
+			   .host = "mail.example.test" };
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.client_result, -EPROTO);
+	assert_true(strlen(p.client_err.detail) > 10);
+
+	p.ca = in_dir(main_dir, "ca.pem", ca);
+	p.host = "nobody.test";
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.client_result, -EPROTO);
+	assert_non_null(strstr(p.client_err.detail, "ostname mismatch"));
+
+	p.ca = "/nonexistent.pem";
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.client_result, -EINVAL);
+	assert_int_equal(p.server_result, -EPROTO);
+	tls_ctx_unref(&p.ctx);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static void event_soon(void *arg)
+{
+	co_enter();
+	if (co_sleep(3) == 0) {
+		co_event_set(arg);
+	}
+}
+
+static void wait_serve(struct pair *p, struct stream *s)
+{
+	char b[4];
+
+	(void)p;
+	co_enter();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(stream_write(s, S("ab")), 0);
+		assert_int_equal(stream_read(s, b, 1), 1); /* "go on" */
+	}
+	assert_int_equal(stream_detach(s), 0);
+	assert_int_equal(stream_attach(s), 0);
+	assert_int_equal(stream_shutdown(s), 0);
+}
+
+static void wait_use(struct pair *p, struct stream *s)
+{
+	struct co_event ev;
+	char b[4];
+
+	(void)p;
+	co_enter();
+	co_event_init(&ev);
+	assert_int_equal(stream_wait(s, &ev, clock_in_ms(9000)), STREAM_READY);
+	assert_int_equal(stream_read(s, b, 1), 1);
+	assert_int_equal(b[0], 'a');
+	/* The rest was decrypted with it: the socket is empty, yet ready. */
+	assert_int_equal(stream_wait(s, &ev, clock_in_ms(9000)), STREAM_READY);
+	assert_int_equal(stream_read(s, b, 1), 1);
+	assert_int_equal(b[0], 'b');
+	/* Session tickets are no data: it goes on waiting. */
+	assert_int_equal(stream_wait(s, NULL, clock_in_ms(5)), -ETIMEDOUT);
+	assert_int_equal(co_spawn("ev", event_soon, &ev, NULL), 0);
+	assert_int_equal(stream_wait(s, &ev, clock_in_ms(9000)), STREAM_EVENT);
+	assert_int_equal(stream_write(s, S("g")), 0);
+	co_event_clear(&ev);
+	assert_int_equal(stream_wait(s, &ev, clock_in_ms(9000)), STREAM_READY);
+	co_event_set(&ev);
+	assert_int_equal(stream_wait(s, &ev, clock_in_ms(9000)), STREAM_READY);
+	assert_int_equal(stream_read(s, b, 1), 1);
+	assert_int_equal(stream_read(s, b, 1), 1);
+	assert_int_equal(stream_write(s, S("g")), 0);
+	assert_int_equal(stream_wait(s, NULL, clock_in_ms(9000)), STREAM_READY);
+	assert_int_equal(stream_read(s, b, 1), 0);
+	stream_set_deadline(s, clock_in_ms(1));
+}
+
+static void test_waiting(void **state)
+{
+	struct pair p = { .ctx = ctx_both("imap", NULL),
+			  .serve = wait_serve,
+			  .use = wait_use };
+
+	(void)state;
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.server_result, 0);
+	assert_int_equal(p.client_result, 0);
+	tls_ctx_unref(&p.ctx);
+}
+
+/* TL-03: a silent peer, or one that stops in the middle. */
+static void silent(void *arg)
+{
+	struct pair p = { .ctx = arg, .server_result = 1 };
+	struct co *c = NULL;
+
+	co_enter();
+	for (int round = 0; round < 3; round++) {
+		assert_int_equal(stream_sock_pair(&p.raw[0], &p.raw[1]), 0);
+		stream_set_deadline(p.raw[0], clock_in_ms(round < 2 ? 10 : 9000));
+		if (round == 1) {
+			assert_int_equal(stream_write(p.raw[1], S("\x16")), 0);
+		}
+		assert_int_equal(co_spawn("server", server_body, &p, &c), 0);
+		if (round == 2) {
+			assert_int_equal(co_sleep(2), 0);
+			co_cancel(c);
+		}
+		assert_int_equal(co_join(&c), 0);
+		assert_int_equal(p.server_result,
+				 round < 2 ? -ETIMEDOUT : -ECANCELED);
+		stream_free(&p.raw[1]);
+	}
+	/* One that leaves at once. */
+	assert_int_equal(stream_sock_pair(&p.raw[0], &p.raw[1]), 0);
+	stream_free(&p.raw[1]);
+	assert_int_equal(co_spawn("server", server_body, &p, &c), 0);
+	assert_int_equal(co_join(&c), 0);
+	assert_int_equal(p.server_result, -EPROTO);
+	assert_string_equal(p.server_err.detail,
+			    "the peer closed the connection");
+}
+
+static void test_silent_peer(void **state)
+{
+	struct tls_ctx *ctx = ctx_both("imap", NULL);
+
+	(void)state;
+	test_run_loop(silent, ctx);
+	tls_ctx_unref(&ctx);
+}
+
+/* Over memory, outside a coroutine: garbage fails and leaks nothing. */
+static void test_garbage(void **state)
+{
+	static const char *const in[] = { "", "GET / HTTP/1.1\r\n\r\n",
+					  "\x16\x03\x01\x00\x05\x01\x00\x00\x01x",
+					  "\x15\x03\x03\x00\x02\x02\x28",
+					  "\x80\x2e\x01\x00\x02" };
+	struct tls_ctx *ctx = ctx_both("imap", NULL);
+
+	(void)state;
+	co_enter();
+	for (size_t i = 0; i < ARRAY_LEN(in); i++) {
+		struct buf out = BUF_INIT(65536);
+		struct stream *mem = NULL;
+		struct stream *s = NULL;
+		struct err e = ERR_INIT;
+
+		assert_int_equal(stream_mem_new(slice_cstr(in[i]), &out, 0, &mem),
+				 0);
+		assert_int_equal(tls_accept(ctx, &mem, S(""), &s, NULL, &e),
+				 -EPROTO);
+		assert_null(mem);
+		assert_null(s);
+		assert_int_equal(e.code, -EPROTO);
+		assert_true(e.detail[0] != '\0');
+		buf_fini(&out);
+	}
+	tls_ctx_unref(&ctx);
+}
+
+/* Many at once, some failing: no connection sees another one's errors. */
+static void crowd(void *arg)
+{
+	enum { N = 24 };
+	struct pair p[N];
+	struct co *c[N];
+
+	co_enter();
+	for (int i = 0; i < N; i++) {
+		p[i] = (struct pair){ .ctx = arg,
+				      .clear = i % 3 == 0 ? S("garbage\r\n") :
+							    S(""),
+				      .serve = hello_serve,
+				      .use = hello_use };
+		assert_int_equal(co_spawn("pair", pair_body, &p[i], &c[i]), 0);
+	}
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(co_join(&c[i]), 0);
+		assert_int_equal(p[i].server_result, i % 3 == 0 ? -EPROTO : 0);
+		assert_true(i % 3 == 0 ? p[i].client_result < 0 :
+					 p[i].client_result == 0);
+	}
+}
+
+static void test_many_at_once(void **state)
+{
+	struct tls_ctx *ctx = ctx_both("imap", NULL);
+
+	(void)state;
+	test_run_loop(crowd, ctx);
+	tls_ctx_unref(&ctx);
+}
+
+/* ---- a stranger as client ---------------------------------------------------------------- */
+
+struct stranger {
+	/* set by the test */
+	struct tls_ctx *ctx;
+	void (*prepare)(SSL_CTX *ctx);
+	const char *sni;
+	const char *alpn; /* with its length byte */
+	SSL_SESSION *offer;
+	void (*act)(struct stranger *x, SSL *ssl);
+	/* results */
+	bool connected;
+	bool resumed;
+	SSL_SESSION *got;
+	char reason[128];
+	int server_result;
+	int server_read;
+	struct err err;
+	int fd;
+};
+
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct stranger *x = SSL_get_app_data(ssl);
+
+	SSL_SESSION_free(x->got);
+	x->got = session;
+	return 1;
+}
+
+static void *stranger_main(void *arg)
+{
+	struct stranger *x = arg;
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl;
+	char b[16];
+
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
+						    SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, keep_session);
+	if (x->prepare) {
+		x->prepare(ctx);
+	}
+	ssl = SSL_new(ctx);
+	SSL_set_app_data(ssl, x);
+	SSL_set_fd(ssl, x->fd);
+	if (x->sni) {
+		SSL_set_tlsext_host_name(ssl, x->sni);
+	}
+	if (x->alpn) {
+		SSL_set_alpn_protos(ssl, (const unsigned char *)x->alpn,
+				    (unsigned)strlen(x->alpn));
+	}
+	if (x->offer) {
+		SSL_set_session(ssl, x->offer);
+	}
+	x->connected = SSL_connect(ssl) == 1;
+	if (x->connected) {
+		x->resumed = SSL_session_reused(ssl);
+		if (x->act) {
+			x->act(x, ssl);
+		}
+		while (SSL_read(ssl, b, sizeof(b)) > 0) {
+		}
+		SSL_shutdown(ssl);
+	}
+	ERR_error_string_n(ERR_peek_error(), x->reason, sizeof(x->reason));
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	close(x->fd);
+	return NULL;
+}
+
+/* The server's side: greets, reads till the end, closes in order. */
+static void host_stranger(void *arg)
+{
+	struct stranger *x = arg;
+	struct stream *raw = NULL;
+	struct stream *s = NULL;
+	pthread_t thread;
+	int sv[2];
+	char b[64];
+	ssize_t n;
+
+	co_enter();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	assert_int_equal(fcntl(sv[0], F_SETFL, O_NONBLOCK), 0);
+	x->fd = sv[1];
+	assert_int_equal(stream_sock_new(sv[0], &raw), 0);
+	stream_set_deadline(raw, clock_in_ms(20000));
+	assert_int_equal(pthread_create(&thread, NULL, stranger_main, x), 0);
+	x->server_result = tls_accept(x->ctx, &raw, S(""), &s, NULL, &x->err);
+	if (x->server_result == 0) {
+		assert_int_equal(stream_write(s, S("hello")), 0);
+		if (x->act) {
+			do {
+				n = stream_read(s, b, sizeof(b));
+			} while (n > 0 && b[n - 1] != '!');
+			x->server_read = (int)n;
+		}
+		(void)stream_shutdown(s);
+		do {
+			n = stream_read(s, b, sizeof(b));
+		} while (n > 0);
+		stream_free(&s);
+	}
+	pthread_join(thread, NULL);
+}
+
+static void only_tls12(SSL_CTX *ctx)
+{
+	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+}
+
+static void only_tls11(SSL_CTX *ctx)
+{
+	SSL_CTX_set_security_level(ctx, 0);
+	SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, TLS1_1_VERSION);
+}
+
+static void only_cbc(SSL_CTX *ctx)
+{
+	only_tls12(ctx);
+	SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-SHA");
+}
+
+static void test_old_versions(void **state)
+{
+	struct stranger x = { .ctx = ctx_both("imap", NULL),
+			      .prepare = only_tls12 };
+
+	(void)state;
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, 0);
+	assert_true(x.connected);
+	SSL_SESSION_free(x.got);
+	x.got = NULL;
+
+	x.prepare = only_tls11;
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, -EPROTO);
+	assert_false(x.connected);
+	assert_string_equal(x.err.detail, "the peer offers no TLS 1.2 or newer");
+	assert_non_null(strstr(x.reason, "protocol version"));
+
+	x.prepare = only_cbc;
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, -EPROTO);
+	assert_string_equal(x.err.detail, "no cipher in common");
+	tls_ctx_unref(&x.ctx);
+}
+
+static void test_alpn(void **state)
+{
+	struct stranger x = { .ctx = ctx_both("imap", "imap"),
+			      .alpn = "\002h2\004imap" };
+
+	(void)state;
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, 0);
+	assert_true(x.connected);
+	/* Without: served. With another only: refused (TL-07). */
+	x.alpn = NULL;
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, 0);
+	x.alpn = "\002h2";
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, -EPROTO);
+	assert_string_equal(x.err.detail,
+			    "the peer asked for another protocol (ALPN)");
+	assert_non_null(strstr(x.reason, "no application protocol"));
+	SSL_SESSION_free(x.got);
+	tls_ctx_unref(&x.ctx);
+}
+
+static void renegotiate(struct stranger *x, SSL *ssl)
+{
+	char b[8];
+
+	(void)x;
+	SSL_renegotiate(ssl);
+	SSL_do_handshake(ssl);
+	SSL_write(ssl, "done!", 5);
+	SSL_read(ssl, b, sizeof(b));
+}
+
+static void test_renegotiation(void **state)
+{
+	struct stranger x = { .ctx = ctx_both("imap", NULL),
+			      .prepare = only_tls12,
+			      .act = renegotiate };
+
+	(void)state;
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, 0);
+	assert_non_null(strstr(x.reason, "no renegotiation"));
+	SSL_SESSION_free(x.got);
+	tls_ctx_unref(&x.ctx);
+}
+
+static void few_key_updates(struct stranger *x, SSL *ssl)
+{
+	(void)x;
+	for (int i = 0; i < 20; i++) {
+		SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+		SSL_do_handshake(ssl);
+	}
+	SSL_write(ssl, "done!", 5);
+}
+
+static void key_update_flood(struct stranger *x, SSL *ssl)
+{
+	(void)x;
+	for (int i = 0; i < 1000; i++) {
+		SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+		if (SSL_do_handshake(ssl) != 1) {
+			break;
+		}
+	}
+	SSL_write(ssl, "done!", 5);
+}
+
+static void test_key_updates(void **state)
+{
+	struct stranger x = { .ctx = ctx_both("imap", NULL),
+			      .act = few_key_updates };
+
+	(void)state;
+	test_run_loop(host_stranger, &x);
+	assert_true(x.server_read > 0);
+	x.act = key_update_flood;
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, 0);
+	assert_int_equal(x.server_read, -EPROTO);
+	SSL_SESSION_free(x.got);
+	tls_ctx_unref(&x.ctx);
+}
+
+/* Offers `offer` to ctx under this name; says if it was taken. */
+static bool resumes(struct tls_ctx *ctx, SSL_SESSION *offer, const char *sni,
+		    void (*prepare)(SSL_CTX *), SSL_SESSION **got)
+{
+	struct stranger x = { .ctx = ctx,
+			      .sni = sni,
+			      .prepare = prepare,
+			      .offer = offer };
+
+	test_run_loop(host_stranger, &x);
+	assert_int_equal(x.server_result, 0);
+	assert_true(x.connected);
+	if (got) {
+		*got = x.got;
+	} else {
+		SSL_SESSION_free(x.got);
+	}
+	return x.resumed;
+}
+
+/* TL-05: tickets are good at the service and the name they came from. */
+static void check_tickets(void (*prepare)(SSL_CTX *))
+{
+	struct tls_ctx *imap = ctx_both("imap", NULL);
+	struct tls_ctx *pop3 = ctx_both("pop3", NULL);
+	SSL_SESSION *s = NULL;
+
+	assert_false(resumes(imap, NULL, "mail.example.test", prepare, &s));
+	assert_non_null(s);
+	assert_true(resumes(imap, s, "mail.example.test", prepare, NULL));
+	assert_false(resumes(imap, s, "other.test", prepare, NULL));
+	assert_false(resumes(pop3, s, "mail.example.test", prepare, NULL));
+	SSL_SESSION_free(s);
+	tls_ctx_unref(&imap);
+	tls_ctx_unref(&pop3);
+}
+
+static void test_tickets(void **state)
+{
+	(void)state;
+	check_tickets(NULL);
+	check_tickets(only_tls12);
+}
+
+/* An old context lives on while connections use it. */
+static void swap_serve(struct pair *p, struct stream *s)
+{
+	tls_ctx_unref(&p->ctx);
+	hello_serve(p, s);
+}
+
+static void test_ctx_swapped(void **state)
+{
+	struct pair p = { .ctx = ctx_both("imap", NULL),
+			  .serve = swap_serve,
+			  .use = hello_use };
+
+	(void)state;
+	test_run_loop(pair_body, &p);
+	assert_int_equal(p.server_result, 0);
+	assert_int_equal(p.client_result, 0);
+	assert_null(p.ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_made_certificate),
+		cmocka_unit_test(test_make_cert_errors),
+		cmocka_unit_test(test_ctx_errors),
+		cmocka_unit_test(test_bulk),
+		cmocka_unit_test(test_truncation),
+		cmocka_unit_test(test_pending_hello),
+		cmocka_unit_test(test_pending_command),
+		cmocka_unit_test(test_sni),
+		cmocka_unit_test(test_verify_words),
+		cmocka_unit_test(test_waiting),
+		cmocka_unit_test(test_silent_peer),
+		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_old_versions),
+		cmocka_unit_test(test_alpn),
+		cmocka_unit_test(test_renegotiation),
+		cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_tickets),
+		cmocka_unit_test(test_ctx_swapped),
+	};
+
+	return cmocka_run_group_tests_name("tls", tests, setup, teardown);
+}
