@@ -958,12 +958,21 @@ static void test_alpn(void **state)
 static void renegotiate(struct stranger *x, SSL *ssl)
 {
 	char b[8];
+	int n = 0;
 
 	(void)x;
+	while (n < 5) { /* the greeting first: it may not come in between */
+		int r = SSL_read(ssl, b, 5 - n);
+
+		if (r <= 0) {
+			return;
+		}
+		n += r;
+	}
 	SSL_renegotiate(ssl);
-	SSL_do_handshake(ssl);
-	SSL_write(ssl, "done!", 5);
-	SSL_read(ssl, b, sizeof(b));
+	if (SSL_do_handshake(ssl) == 1) {
+		SSL_write(ssl, "done!", 5);
+	}
 }
 
 static void test_renegotiation(void **state)
@@ -976,6 +985,7 @@ static void test_renegotiation(void **state)
 	test_run_loop(host_stranger, &x);
 	assert_int_equal(x.server_result, 0);
 	assert_non_null(strstr(x.reason, "no renegotiation"));
+	assert_true(x.server_read < 0); /* it gave up, so "done!" never came */
 	SSL_SESSION_free(x.got);
 	tls_ctx_unref(&x.ctx);
 }
