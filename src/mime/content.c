@@ -3,7 +3,7 @@
  * (RFC 2045 5.1, RFC 2183, RFC 2231).
  *
  * Lenient where mail is: blanks around "=", missing semicolons behind a
- * quoted value, unquoted values with blanks. At most MIME_PARAMS_MAX
+ * quoted value or at a line's end, unquoted values with blanks. At most MIME_PARAMS_MAX
  * parameters are read (THREATS MI-03). A name that comes in RFC 2231
  * sections or percent-encoded is joined into one UTF-8 parameter, which then
  * counts more than a plain one of that name; sections without a first one
@@ -31,16 +31,37 @@ static void append(struct params *ps, struct mime_param *p)
 	ps->n++;
 }
 
-/* Unquoted: up to ";" or a comment, trimmed. */
+/* Behind a blank: does the next line begin with a parameter? */
+static bool param_on_next_line(struct cur ahead)
+{
+	const char *start = ahead.p;
+
+	while (ahead.p < ahead.end && mime_is_space((unsigned char)*ahead.p)) {
+		ahead.p++;
+	}
+	if (!memchr(start, '\n', (size_t)(ahead.p - start)) ||
+	    mime_token(&ahead).n == 0) {
+		return false;
+	}
+	cur_skip_wsp(&ahead);
+	return cur_peek(&ahead) == '=';
+}
+
+/* Unquoted: up to ";", a comment, or a line that begins with a parameter (the
+ * semicolon was forgotten); trimmed. */
 static struct slice bare_value(struct cur *c)
 {
 	const char *start = c->p;
+	bool after_space = false;
 
 	for (; c->p < c->end && *c->p != ';'; c->p++) {
-		if (*c->p == '(' && c->p > start &&
-		    mime_is_space((unsigned char)c->p[-1])) {
+		bool space = mime_is_space((unsigned char)*c->p);
+
+		if ((after_space && *c->p == '(') ||
+		    (space && !after_space && param_on_next_line(*c))) {
 			break;
 		}
+		after_space = space;
 	}
 	return slice_trim(slice_make(start, (size_t)(c->p - start)));
 }
