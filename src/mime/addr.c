@@ -298,6 +298,7 @@ static void bare_at(struct addr_parser *p)
 static bool route(struct addr_parser *p)
 {
 	struct cur *c = &p->c;
+	struct slice rest;
 
 	for (;;) {
 		int ch;
@@ -313,7 +314,9 @@ static bool route(struct addr_parser *p)
 		}
 		buf_addc(&p->route, ch ? (char)ch : ' ');
 	}
-	buf_add(&p->host, slice_from(buf_slice(&p->route), 1));
+	rest = slice_from(buf_slice(&p->route), 1);
+	rest.n = MIN(slice_chr(rest, ','), rest.n);
+	buf_add(&p->host, slice_split(&rest, '@'));
 	buf_reset(&p->route);
 	return false;
 }
