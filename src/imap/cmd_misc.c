@@ -1,0 +1,138 @@
+/*
+ * cmd_misc: CAPABILITY, NOOP (and CHECK), LOGOUT, ID, ENABLE, NAMESPACE.
+ * RFC 3501 6.1, RFC 2971, RFC 5161, RFC 2342.
+ */
+#include "imap/impl.h"
+#include "imap/parse.h"
+
+#define ID_PAIRS_MAX 30	   /* RFC 2971 3.3 */
+#define ID_VALUE_MAX 1024
+#define ID_KEY_MAX 30
+
+CO_FN int imap_cmd_capability(void *session, void *command)
+{
+	struct imap *s = session;
+	struct imap_cmd *cmd = command;
+	struct buf caps = BUF_INIT(1024);
+
+	if (!cur_end(&cmd->c)) {
+		return imap_syntax(cmd);
+	}
+	imap_capabilities(s, &caps);
+	conn_write(imap_conn(s), S("* CAPABILITY "));
+	conn_write(imap_conn(s), buf_slice(&caps));
+	conn_write(imap_conn(s), S("\r\n"));
+	buf_fini(&caps);
+	return imap_ok(cmd, "Capabilities listed");
+}
+
+/* What is new is announced before the reply to any command. */
+CO_FN int imap_cmd_noop(void *session, void *command)
+{
+	struct imap_cmd *cmd = command;
+
+	(void)session;
+	if (!cur_end(&cmd->c)) {
+		return imap_syntax(cmd);
+	}
+	return imap_ok(cmd, "Done");
+}
+
+CO_FN int imap_cmd_logout(void *session, void *command)
+{
+	struct imap_cmd *cmd = command;
+
+	if (!cur_end(&cmd->c)) {
+		return imap_syntax(cmd);
+	}
+	imap_bye(session, "Logging out");
+	return imap_ok(cmd, "Goodbye");
+}
+
+/* ---- ID ----------------------------------------------------------------------- */
+
+/* One pair, added to the text for the log: name=value. */
+static void id_pair(struct imap_cmd *cmd, struct buf *text)
+{
+	struct slice key = imap_parse_string(&cmd->c, &cmd->arena);
+	struct slice value;
+
+	cur_sp(&cmd->c);
+	value = imap_parse_nstring(&cmd->c, &cmd->arena);
+	if (key.n > ID_KEY_MAX || value.n > ID_VALUE_MAX) {
+		cur_fail(&cmd->c, -EINVAL);
+	}
+	if (!cmd->c.err) {
+		buf_add(text, text->n ? S(" ") : S(""));
+		buf_add(text, key);
+		buf_addc(text, '=');
+		buf_add(text, value);
+	}
+}
+
+/* id = "ID" SP id_params_list;  "(" *(string SP nstring) ")" / nil */
+CO_FN int imap_cmd_id(void *session, void *command)
+{
+	struct imap *s = session;
+	struct imap_cmd *cmd = command;
+	struct buf text = BUF_INIT(ID_PAIRS_MAX * (ID_VALUE_MAX + 64));
+	unsigned pairs = 0;
+
+	cur_sp(&cmd->c);
+	if (cur_opt(&cmd->c, '(')) {
+		while (!cmd->c.err && !cur_opt(&cmd->c, ')')) {
+			if (pairs++ > 0) {
+				cur_sp(&cmd->c);
+			}
+			if (pairs > ID_PAIRS_MAX) {
+				cur_fail(&cmd->c, -EINVAL);
+			}
+			id_pair(cmd, &text);
+		}
+	} else {
+		cur_need_lit(&cmd->c, S("NIL"));
+	}
+	if (cur_end(&cmd->c)) {
+		conn_log(imap_conn(s), LOG_INFO, "imap.id",
+			 LOG_S("client", slice_sub(buf_slice(&text), 0, 512)));
+		conn_write(imap_conn(s),
+			   S("* ID (\"name\" \"Postrider\")\r\n"));
+		imap_ok(cmd, "Pleased to meet you");
+	} else {
+		imap_syntax(cmd);
+	}
+	buf_fini(&text);
+	return 0;
+}
+
+/*
+ * enable = "ENABLE" 1*(SP capability). Nothing that we have needs enabling;
+ * unknown names are ignored (RFC 5161 3.1).
+ */
+CO_FN int imap_cmd_enable(void *session, void *command)
+{
+	struct imap *s = session;
+	struct imap_cmd *cmd = command;
+
+	do {
+		cur_sp(&cmd->c);
+		imap_parse_atom(&cmd->c);
+	} while (!cur_done(&cmd->c));
+	if (cmd->c.err) {
+		return imap_syntax(cmd);
+	}
+	conn_write(imap_conn(s), S("* ENABLED\r\n"));
+	return imap_ok(cmd, "Enabled");
+}
+
+CO_FN int imap_cmd_namespace(void *session, void *command)
+{
+	struct imap *s = session;
+	struct imap_cmd *cmd = command;
+
+	if (!cur_end(&cmd->c)) {
+		return imap_syntax(cmd);
+	}
+	conn_write(imap_conn(s), S("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n"));
+	return imap_ok(cmd, "Namespaces listed");
+}

@@ -1,0 +1,147 @@
+/*
+ * command_fuzz: the parsers of IMAP arguments, over any bytes. The first byte
+ * chooses which; what was parsed must lie within the input or the arena, and
+ * a search program that parses must evaluate.
+ */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "imap/parse.h"
+#include "imap/pattern.h"
+#include "imap/search.h"
+#include "imap/write.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void touch(struct slice s)
+{
+	volatile unsigned sum = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		sum += (unsigned char)s.p[i];
+	}
+}
+
+static void fuzz_search(struct cur *c, struct arena *a)
+{
+	struct search_prog p;
+	unsigned char vals[SEARCH_OPS_MAX];
+
+	if (search_parse(c, a, 7, 70, &p) != SEARCH_OK) {
+		return;
+	}
+	for (unsigned v = SEARCH_FALSE; v <= SEARCH_UNKNOWN; v++) {
+		memset(vals, (int)v, sizeof(vals));
+		search_eval(&p, vals);
+	}
+	for (size_t i = 0; i < p.n; i++) {
+		touch(p.ops[i].text);
+		touch(p.ops[i].name);
+	}
+}
+
+static void fuzz_set(struct cur *c, struct arena *a)
+{
+	struct seqset s;
+
+	if (seqset_parse(c, a, 12, &s) == 0) {
+		for (size_t i = 0; i < s.n; i++) {
+			assert(s.r[i].lo <= s.r[i].hi);
+			assert(i == 0 || s.r[i].lo > s.r[i - 1].hi + 1);
+			assert(seqset_has(&s, s.r[i].lo));
+		}
+	}
+}
+
+static void fuzz_pattern(struct slice in, struct arena *a)
+{
+	struct slice rest = in;
+	struct slice pattern = slice_split(&rest, '\n');
+	struct pattern p;
+
+	if (pattern_compile(a, pattern, &p) == 0) {
+		pattern_match(&p, slice_sub(rest, 0, STORE_NAME_MAX), false);
+		pattern_match(&p, S("INBOX"), true);
+	}
+}
+
+/* An astring read is written and read again: the same bytes. */
+static void fuzz_string(struct cur *c, struct arena *a)
+{
+	struct slice s = imap_parse_astring(c, a);
+	struct buf out = BUF_INIT(1 << 22);
+	struct cur again;
+	struct slice t;
+
+	if (c->err) {
+		return;
+	}
+	imap_put_astring(&out, s);
+	again = cur_init(buf_slice(&out));
+	t = imap_parse_astring(&again, a);
+	assert(again.err == 0 && cur_end(&again) && slice_eq(s, t));
+	buf_fini(&out);
+}
+
+static void fuzz_dates(struct slice in, struct arena *a)
+{
+	struct cur c = cur_init(in);
+	struct buf out = BUF_INIT(256);
+	struct imap_flags f;
+	int64_t t = 0;
+	int64_t t2 = 0;
+	int z = 0;
+	int z2 = 0;
+
+	imap_parse_date_time(&c, &t, &z);
+	if (c.err == 0 && t > -60000000000 && t < 250000000000) {
+		imap_put_date(&out, t, z);
+		c = cur_init(buf_slice(&out));
+		imap_parse_date_time(&c, &t2, &z2);
+		assert(c.err == 0 && t == t2 && z == z2);
+	}
+	buf_fini(&out);
+	c = cur_init(in);
+	imap_parse_date(&c);
+	c = cur_init(in);
+	imap_parse_store_flags(&c, a, &f);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct slice in = slice_make((const char *)data, n);
+	struct arena a;
+	struct cur c;
+	uint64_t size;
+	bool sync;
+
+	if (n == 0) {
+		return 0;
+	}
+	arena_init(&a, 16u << 20);
+	c = cur_init(slice_from(in, 1));
+	switch (data[0] % 6) {
+	case 0:
+		fuzz_search(&c, &a);
+		break;
+	case 1:
+		fuzz_set(&c, &a);
+		break;
+	case 2:
+		fuzz_pattern(slice_from(in, 1), &a);
+		break;
+	case 3:
+		fuzz_string(&c, &a);
+		break;
+	case 4:
+		fuzz_dates(slice_from(in, 1), &a);
+		break;
+	default:
+		imap_parse_literal_tail(slice_from(in, 1), &size, &sync);
+		imap_parse_tag(&c, 128);
+		imap_parse_list_mailbox(&c, &a);
+		imap_parse_nstring(&c, &a);
+	}
+	arena_fini(&a);
+	return 0;
+}

@@ -1,0 +1,203 @@
+/*
+ * impl: what the files of this folder share: the session, one command, and
+ * the helpers that answer it.
+ *
+ * A command lives in a struct imap_cmd from its first byte to its tagged
+ * reply: its text (line and literals, as they came), an arena for what is
+ * parsed out of it, and the reply, which the dispatcher sends after what the
+ * view has to announce.
+ */
+#ifndef IMAP_IMPL_H
+#define IMAP_IMPL_H
+
+#include "auth/auth.h"
+#include "base/cur.h"
+#include "imap/imap.h"
+#include "imap/seqset.h"
+#include "store/store.h"
+
+/* Limits before login, so that a stranger costs nothing (THREATS IM-02..04). */
+#define IMAP_LINE_PRE (8u * 1024)
+#define IMAP_LITERAL_PRE 1024u
+/* After login. */
+#define IMAP_LINE_MAX (64u * 1024)
+#define IMAP_LITERAL_MAX (128u * 1024)
+#define IMAP_COMMAND_MAX (1024u * 1024) /* all literals and lines of one */
+#define IMAP_LITERALS_MAX 1000u
+#define IMAP_DRAIN_MAX (1024u * 1024) /* refused octets that we still read */
+#define IMAP_TAG_MAX 128u
+#define IMAP_ARENA_MAX (32u * 1024 * 1024)
+#define IMAP_REPLY_MAX (4u * 1024 * 1024)
+#define IMAP_BUF_MAX (64u * 1024 * 1024) /* one FETCH response but bodies */
+#define IMAP_CHUNK (16u * 1024)		 /* bodies pass in such pieces */
+#define IMAP_UNKNOWN_PRE 3u		 /* bad commands before login */
+
+#define IMAP_LOGIN_MS (60 * 1000)
+#define IMAP_IDLE_MS (30 * 60 * 1000)
+#define IMAP_STALL_MS (5 * 60 * 1000) /* within a command */
+
+enum imap_state { /* a bit set in struct verb */
+	IMAP_NOTAUTH = 1,
+	IMAP_AUTHED = 2,
+	IMAP_SELECTED = 4
+};
+/* Flag of a verb beyond enum verb_flags: may stand behind UID. */
+enum imap_verb_flag { IMAP_VERB_UID = 0x100 };
+
+struct imap {
+	struct session base; /* first */
+	enum imap_state state;
+	bool greeted;
+	bool moving;	    /* logged in, the account is not open yet */
+	bool ending;	    /* BYE was said */
+	unsigned failures;  /* logins refused */
+	unsigned errors;    /* BAD answers */
+	int64_t login_deadline;
+	struct auth_identity id;
+	struct store_account *account;
+	struct store_mailbox *mbox; /* selected */
+	struct store_view *view;
+	bool readonly;
+};
+
+struct imap_cmd {
+	struct imap *s;
+	const struct verb *verb;
+	struct slice tag;
+	bool uid; /* UID FETCH and the like */
+	struct arena arena;
+	struct buf text; /* the command as it came, literals in place */
+	struct cur c;	 /* behind the verb */
+	/* APPEND: a literal that is announced and not read yet */
+	bool literal;
+	bool literal_sync;
+	uint64_t literal_size;
+	struct buf reply; /* "OK text"; the tag comes in front */
+	bool bad;	  /* reply is a BAD */
+	bool replied;	  /* the handler sent it itself */
+};
+
+static inline struct conn *imap_conn(struct imap *s)
+{
+	return &s->base.conn;
+}
+
+/* ---- read.c: one command in --------------------------------------------- */
+
+void imap_cmd_init(struct imap_cmd *cmd, struct imap *s);
+/* Wipes the text: it may hold a password. */
+void imap_cmd_fini(struct imap_cmd *cmd);
+/*
+ * Reads one command. 1: ready to run; 0: refused, the reply is set;
+ * <0: the connection is at its end (-ENOTCONN: closed by the peer).
+ */
+CO_FN int imap_cmd_read(struct imap_cmd *cmd);
+/* Reads and drops n octets. 0 or -errno. */
+CO_FN int imap_drain(struct imap *s, uint64_t n);
+
+/* ---- reply.c: answers ---------------------------------------------------- */
+
+/* Set the tagged reply; the text may begin with a [CODE]. All return 0. */
+int imap_ok(struct imap_cmd *cmd, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+int imap_no(struct imap_cmd *cmd, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+int imap_bad(struct imap_cmd *cmd, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The arguments do not parse: BAD, or NO [LIMIT] for what is too much. */
+int imap_syntax(struct imap_cmd *cmd);
+/* The reply to a store result that is not STORE_OK; logs our own troubles. */
+int imap_store_no(struct imap_cmd *cmd, int r, const struct err *e);
+/* "* BYE text" once; the session ends after this command. */
+CO_FN void imap_bye(struct imap *s, const char *text);
+/* Sends the tagged reply now. */
+CO_FN void imap_send_reply(struct imap_cmd *cmd);
+
+/*
+ * A mailbox name (astring in modified UTF-7) as the store wants it, in the
+ * command's arena. True; false with the reply set (BAD syntax, or NO for an
+ * impossible name).
+ */
+bool imap_mailbox_arg(struct imap_cmd *cmd, struct slice *name_out);
+/* The same from bytes; false if it is not a possible name. */
+bool imap_mailbox_canon(struct arena *a, struct slice raw,
+			struct slice *name_out);
+
+/* ---- view.c: what changes in the selected mailbox ------------------------ */
+
+/* Announces what changed since. STORE_OK, STORE_GONE (a BYE was said). */
+CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges,
+			 bool with_uid);
+/* "* FLAGS" and PERMANENTFLAGS. */
+CO_FN void imap_view_flags(struct imap *s, struct arena *a);
+/* Leaves the selected mailbox, if any; state is authenticated then. */
+void imap_unselect(struct imap *s);
+/* What '*' stands for: the highest number or UID; 0 in an empty view. */
+uint32_t imap_view_star(const struct imap *s, bool uid);
+/*
+ * Parses a sequence set (UIDs if cmd->uid) and turns it into the ascending
+ * sequence numbers of messages in the view. True; false with the reply set.
+ */
+bool imap_view_set(struct imap_cmd *cmd, uint32_t **seqs_out, size_t *n_out);
+/* The numbers of a parsed set. 0, -ENOMEM, -EINVAL (a number too high). */
+int imap_view_select(const struct imap *s, const struct seqset *set, bool uid,
+		     struct arena *a, uint32_t **seqs_out, size_t *n_out);
+/* UIDs of the numbers; those gone already are left out (*gone_out: how many).
+ * 0 or -ENOMEM. */
+int imap_view_uids(const struct imap *s, const uint32_t *seqs, size_t n,
+		   struct arena *a, uint32_t **uids_out, size_t *n_out,
+		   size_t *gone_out);
+
+/* ---- session.c ---------------------------------------------------------- */
+
+/* After a successful login: state, log line, reply. */
+CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how);
+/* After a failed one; ends the session at the limit. r: an auth_result or
+ * -errno. */
+CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user);
+/* May passwords be sent as things are? */
+bool imap_privacy(const struct imap *s);
+/* Shutting down: BYE was said, true. */
+CO_FN bool imap_stopping(struct imap *s);
+/* Capabilities of the moment, space-separated. */
+void imap_capabilities(const struct imap *s, struct buf *out);
+int64_t imap_idle_ms(const struct imap *s);
+
+/* ---- verbs.c ------------------------------------------------------------ */
+
+/* Row and state check. NULL with the reply set. */
+const struct verb *imap_verb_for(struct imap_cmd *cmd, struct slice name);
+
+#define IMAP_HANDLER(fn) CO_FN int fn(void *session, void *command)
+IMAP_HANDLER(imap_cmd_capability);
+IMAP_HANDLER(imap_cmd_noop);
+IMAP_HANDLER(imap_cmd_logout);
+IMAP_HANDLER(imap_cmd_id);
+IMAP_HANDLER(imap_cmd_enable);
+IMAP_HANDLER(imap_cmd_namespace);
+IMAP_HANDLER(imap_cmd_starttls);
+IMAP_HANDLER(imap_cmd_login);
+IMAP_HANDLER(imap_cmd_authenticate);
+IMAP_HANDLER(imap_cmd_select);
+IMAP_HANDLER(imap_cmd_examine);
+IMAP_HANDLER(imap_cmd_close);
+IMAP_HANDLER(imap_cmd_unselect);
+IMAP_HANDLER(imap_cmd_create);
+IMAP_HANDLER(imap_cmd_delete);
+IMAP_HANDLER(imap_cmd_rename);
+IMAP_HANDLER(imap_cmd_subscribe);
+IMAP_HANDLER(imap_cmd_unsubscribe);
+IMAP_HANDLER(imap_cmd_status);
+IMAP_HANDLER(imap_cmd_list);
+IMAP_HANDLER(imap_cmd_lsub);
+IMAP_HANDLER(imap_cmd_append);
+IMAP_HANDLER(imap_cmd_idle);
+IMAP_HANDLER(imap_cmd_expunge);
+IMAP_HANDLER(imap_cmd_search);
+IMAP_HANDLER(imap_cmd_fetch);
+IMAP_HANDLER(imap_cmd_store);
+IMAP_HANDLER(imap_cmd_copy);
+IMAP_HANDLER(imap_cmd_move);
+IMAP_HANDLER(imap_cmd_uid);
+
+#endif

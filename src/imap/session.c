@@ -1,0 +1,366 @@
+/*
+ * session: an IMAP connection from its greeting to its end.
+ *
+ * imap_run reads as the protocol does: greet, then read a command, run it,
+ * announce what changed, answer. After login it returns once with
+ * SESSION_MOVE if the account lives on another loop, and goes on there. All
+ * log lines of IMAP but the store's troubles (reply.c) are written here.
+ */
+#include "imap/imap.h"
+
+#include <stdlib.h>
+
+#include "imap/impl.h"
+
+static struct imap *self(struct session *s)
+{
+	return (struct imap *)s;
+}
+
+static unsigned login_tries(const struct imap *s)
+{
+	return s->base.env->login_tries ? s->base.env->login_tries : 3;
+}
+
+static unsigned error_max(const struct imap *s)
+{
+	return s->base.env->error_max ? s->base.env->error_max : 20;
+}
+
+int64_t imap_idle_ms(const struct imap *s)
+{
+	return s->base.env->idle_timeout_ms ? s->base.env->idle_timeout_ms
+					    : IMAP_IDLE_MS;
+}
+
+bool imap_privacy(const struct imap *s)
+{
+	return s->base.conn.tls_active ||
+	       (s->base.env->cleartext_loopback &&
+		net_addr_is_loopback(&s->base.conn.peer));
+}
+
+/* ---- capabilities ----------------------------------------------------------- */
+
+/* What is announced, and when; each is complete in that state. */
+static const struct {
+	const char *name;
+	unsigned states;
+} capabilities[] = {
+	{ "IMAP4rev1", IMAP_NOTAUTH | IMAP_AUTHED | IMAP_SELECTED },
+	{ "SASL-IR", IMAP_NOTAUTH },
+	{ "LITERAL-", IMAP_NOTAUTH },
+	{ "LITERAL+", IMAP_AUTHED | IMAP_SELECTED },
+	{ "ID", IMAP_NOTAUTH | IMAP_AUTHED | IMAP_SELECTED },
+	{ "ENABLE", IMAP_NOTAUTH | IMAP_AUTHED | IMAP_SELECTED },
+	{ "IDLE", IMAP_AUTHED | IMAP_SELECTED },
+	{ "NAMESPACE", IMAP_AUTHED | IMAP_SELECTED },
+	{ "CHILDREN", IMAP_AUTHED | IMAP_SELECTED },
+	{ "SPECIAL-USE", IMAP_AUTHED | IMAP_SELECTED },
+	{ "UIDPLUS", IMAP_AUTHED | IMAP_SELECTED },
+	{ "MOVE", IMAP_AUTHED | IMAP_SELECTED },
+	{ "UNSELECT", IMAP_AUTHED | IMAP_SELECTED },
+};
+
+/* " AUTH=X" for each mechanism. */
+static void add_mechanisms(struct buf *out)
+{
+	struct slice rest = slice_cstr(sasl_mechanisms());
+
+	while (rest.n > 0) {
+		struct slice m = slice_split(&rest, ' ');
+		if (m.n > 0) {
+			buf_adds(out, " AUTH=");
+			buf_add(out, m);
+		}
+	}
+}
+
+void imap_capabilities(const struct imap *s, struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
+		if (capabilities[i].states & s->state) {
+			if (i > 0) {
+				buf_addc(out, ' ');
+			}
+			buf_adds(out, capabilities[i].name);
+		}
+	}
+	if (s->state != IMAP_NOTAUTH) {
+		return;
+	}
+	if (s->base.conn.tls && !s->base.conn.tls_active) {
+		buf_adds(out, " STARTTLS");
+	}
+	if (imap_privacy(s)) {
+		add_mechanisms(out);
+	} else {
+		buf_adds(out, " LOGINDISABLED");
+	}
+}
+
+CO_FN static void greet(struct imap *s)
+{
+	struct buf caps = BUF_INIT(1024);
+
+	imap_capabilities(s, &caps);
+	conn_write(imap_conn(s), S("* OK [CAPABILITY "));
+	conn_write(imap_conn(s), buf_slice(&caps));
+	conn_printf(imap_conn(s), "] %s ready\r\n",
+		    s->base.env->hostname ? s->base.env->hostname : "Server");
+	buf_fini(&caps);
+	s->greeted = true;
+}
+
+/* ---- logging in -------------------------------------------------------------- */
+
+/* Opens the account; on its home loop. 0, or the store's answer. */
+CO_FN static int open_account(struct imap *s)
+{
+	struct err e = ERR_INIT;
+	char text[256];
+	int r = store_account_open(s->base.env->store, s->id.account,
+				   &s->account, &e);
+
+	if (r != STORE_OK) {
+		conn_log(imap_conn(s), LOG_ERROR, "imap.account_error",
+			 LOG_C("user", s->id.address), LOG_I("code", r),
+			 LOG_C("err", err_str(&e, text, sizeof(text))));
+	}
+	return r;
+}
+
+static bool must_move(const struct imap *s)
+{
+	struct co_loop *home =
+		store_home(s->base.env->store, s->id.account);
+
+	return home && co_loop_self() && home != co_loop_self();
+}
+
+CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how)
+{
+	struct imap *s = cmd->s;
+	struct buf caps = BUF_INIT(1024);
+
+	s->moving = must_move(s);
+	if (!s->moving && open_account(s) != STORE_OK) {
+		return imap_no(cmd, "[UNAVAILABLE] Mailboxes cannot be opened");
+	}
+	s->state = IMAP_AUTHED;
+	s->errors = 0;
+	conn_log(imap_conn(s), LOG_INFO, "imap.login",
+		 LOG_C("user", s->id.address), LOG_C("method", how),
+		 LOG_C("tls", s->base.conn.tls_active ?
+				      s->base.conn.tls_info.version :
+				      "none"));
+	imap_capabilities(s, &caps);
+	imap_ok(cmd, "[CAPABILITY %.*s] Logged in", SLICE_ARG(caps));
+	buf_fini(&caps);
+	return 0;
+}
+
+CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user)
+{
+	struct imap *s = cmd->s;
+
+	conn_log(imap_conn(s), LOG_WARN, "imap.login_failed",
+		 LOG_S("user", slice_sub(user, 0, AUTH_ADDR_MAX)),
+		 LOG_I("code", r));
+	if (r == AUTH_FAILED) {
+		imap_no(cmd, "[AUTHENTICATIONFAILED] Authentication failed");
+	} else {
+		imap_no(cmd, "[UNAVAILABLE] Cannot log in now, try later");
+	}
+	if (++s->failures >= login_tries(s)) {
+		imap_send_reply(cmd);
+		imap_bye(s, "Too many failed logins");
+	}
+	return 0;
+}
+
+/* ---- commands ----------------------------------------------------------------- */
+
+/* Counts a BAD; ends the session when there are too many. */
+CO_FN static void count_error(struct imap_cmd *cmd)
+{
+	struct imap *s = cmd->s;
+	unsigned max = s->state == IMAP_NOTAUTH ? IMAP_UNKNOWN_PRE
+						: error_max(s);
+
+	if (cmd->bad && ++s->errors >= max) {
+		imap_send_reply(cmd);
+		imap_bye(s, "Too many errors");
+	}
+}
+
+/* News first, then the tagged reply. */
+CO_FN static void finish(struct imap_cmd *cmd)
+{
+	struct imap *s = cmd->s;
+	unsigned flags = cmd->verb ? cmd->verb->flags : VERB_NO_SYNC;
+
+	if (!s->ending && !cmd->bad && !(flags & VERB_NO_SYNC)) {
+		imap_view_sync(s, &cmd->arena,
+			       cmd->uid || !(flags & VERB_USES_SEQS),
+			       cmd->uid);
+	}
+	count_error(cmd);
+	imap_send_reply(cmd);
+}
+
+/* One command from its first octet to its reply. 0, or <0: the end. */
+CO_FN static int one_command(struct imap *s)
+{
+	struct imap_cmd cmd;
+	int r;
+
+	imap_cmd_init(&cmd, s);
+	r = imap_cmd_read(&cmd);
+	if (r > 0) {
+		r = cmd.verb->run(s, &cmd);
+		if (r == 0 && cmd.reply.n == 0) {
+			BUG("imap: a handler gave no reply");
+		}
+	}
+	if (r >= 0) {
+		finish(&cmd);
+	}
+	imap_cmd_fini(&cmd);
+	return MIN(r, 0);
+}
+
+CO_FN bool imap_stopping(struct imap *s)
+{
+	const struct proto_env *env = s->base.env;
+
+	if (env->stopping && env->stopping(env->stopping_arg)) {
+		imap_bye(s, "[UNAVAILABLE] Server is shutting down");
+	}
+	return s->ending;
+}
+
+/* Until when may the client be silent? */
+static int64_t patience(const struct imap *s)
+{
+	return s->state == IMAP_NOTAUTH ? s->login_deadline
+					: clock_in_ms(imap_idle_ms(s));
+}
+
+/* Waits for the next command. 0, or <0 with a BYE said if that is of use. */
+CO_FN static int wait_command(struct imap *s)
+{
+	struct conn *c = imap_conn(s);
+	int64_t deadline = patience(s);
+	int r = conn_idle(c, NULL, deadline);
+
+	if (r == -ETIMEDOUT) {
+		imap_bye(s, "Logged out for inactivity");
+	} else if (r == -ECANCELED) {
+		imap_bye(s, "[UNAVAILABLE] Server is shutting down");
+	}
+	c->timeout_ms = IMAP_STALL_MS;
+	if (s->state == IMAP_NOTAUTH) {
+		int64_t left = (deadline - clock_mono()) / NSEC_PER_MSEC;
+		c->timeout_ms = MIN(MAX(left, 1), IMAP_STALL_MS);
+	}
+	return MIN(r, 0);
+}
+
+CO_FN static int serve(struct imap *s)
+{
+	while (!imap_stopping(s) && imap_conn(s)->err == 0) {
+		int r = wait_command(s);
+		if (r == 0) {
+			r = one_command(s);
+		}
+		if (r < 0) {
+			return r;
+		}
+		if (s->moving) {
+			return SESSION_MOVE;
+		}
+	}
+	return imap_conn(s)->err;
+}
+
+CO_FN static void say_end(struct imap *s, int r)
+{
+	const struct conn *c = imap_conn(s);
+
+	if (r == -ETIMEDOUT) {
+		imap_bye(s, "Logged out for inactivity");
+	}
+	conn_log(c, LOG_INFO, "imap.end", LOG_C("user", s->id.address),
+		 LOG_I("in", c->s ? c->s->bytes_in : 0),
+		 LOG_I("out", c->s ? c->s->bytes_out : 0), LOG_I("code", r));
+}
+
+CO_FN static int imap_run(struct session *session)
+{
+	struct imap *s = self(session);
+	const struct proto_env *env = session->env;
+	int r = 0;
+
+	co_enter();
+	if (!s->greeted) {
+		s->login_deadline = clock_in_ms(env->login_timeout_ms ?
+							env->login_timeout_ms :
+							IMAP_LOGIN_MS);
+		s->base.conn.timeout_ms = IMAP_LOGIN_MS;
+		greet(s);
+	}
+	if (s->moving) {
+		s->moving = false;
+		if (open_account(s) != STORE_OK) {
+			imap_bye(s, "[UNAVAILABLE] Mailboxes cannot be opened");
+		}
+	}
+	r = serve(s);
+	if (r == SESSION_MOVE && conn_flush(imap_conn(s)) == 0) {
+		return SESSION_MOVE;
+	}
+	/* The view and the account belong to this loop: given back here. */
+	imap_unselect(s);
+	store_account_close(&s->account);
+	say_end(s, r);
+	conn_shutdown(imap_conn(s));
+	return SESSION_END;
+}
+
+static struct co_loop *imap_home(struct session *session)
+{
+	return store_home(session->env->store, self(session)->id.account);
+}
+
+static void imap_free(struct session *session)
+{
+	struct imap *s = self(session);
+
+	imap_unselect(s);
+	store_account_close(&s->account);
+	conn_fini(&session->conn);
+	free(s);
+}
+
+static const struct session_ops imap_ops = { imap_run, imap_home, imap_free };
+
+int imap_session_new(const struct proto_env *env, struct stream **sp,
+		     const struct net_addr *peer,
+		     const struct net_addr *local, struct tls_ctx *tls,
+		     struct session **out)
+{
+	struct imap *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		stream_free(sp);
+		return -ENOMEM;
+	}
+	s->base.ops = &imap_ops;
+	s->base.env = env;
+	s->state = IMAP_NOTAUTH;
+	conn_init(&s->base.conn, sp, "imap", peer, local);
+	s->base.conn.tls = tls;
+	*out = &s->base;
+	return 0;
+}
