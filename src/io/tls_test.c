@@ -364,6 +364,9 @@ static void bulk_serve(struct pair *p, struct stream *s)
 
 	(void)p;
 	co_enter();
+	/* A sign that the tickets are through: with one byte a packet, both
+	 * sides' socket buffers are so small that both could block writing. */
+	assert_int_equal(stream_write(s, S("g")), 0);
 	receive_bulk(s);
 	send_bulk(s);
 	assert_int_equal(stream_shutdown(s), 0);
@@ -372,7 +375,7 @@ static void bulk_serve(struct pair *p, struct stream *s)
 	assert_int_equal(stream_read(s, &b, 1), 0);
 	assert_int_equal(stream_read(s, &b, 1), 0);
 	assert_int_equal(s->bytes_in, BULK);
-	assert_int_equal(s->bytes_out, BULK);
+	assert_int_equal(s->bytes_out, BULK + 1);
 }
 
 static void bulk_use(struct pair *p, struct stream *s)
@@ -381,6 +384,7 @@ static void bulk_use(struct pair *p, struct stream *s)
 
 	(void)p;
 	co_enter();
+	assert_int_equal(stream_read(s, &b, 1), 1);
 	send_bulk(s);
 	receive_bulk(s);
 	assert_int_equal(stream_read(s, &b, 1), 0);
@@ -961,19 +965,28 @@ static void test_alpn(void **state)
 	tls_ctx_unref(&x.ctx);
 }
 
-static void renegotiate(struct stranger *x, SSL *ssl)
+/* Data may not come in between a handshake, and tickets are through then. */
+static bool read_greeting(SSL *ssl)
 {
 	char b[8];
 	int n = 0;
 
-	(void)x;
-	while (n < 5) { /* the greeting first: it may not come in between */
+	while (n < 5) {
 		int r = SSL_read(ssl, b, 5 - n);
 
 		if (r <= 0) {
-			return;
+			return false;
 		}
 		n += r;
+	}
+	return true;
+}
+
+static void renegotiate(struct stranger *x, SSL *ssl)
+{
+	(void)x;
+	if (!read_greeting(ssl)) {
+		return;
 	}
 	SSL_renegotiate(ssl);
 	if (SSL_do_handshake(ssl) == 1) {
@@ -999,6 +1012,9 @@ static void test_renegotiation(void **state)
 static void few_key_updates(struct stranger *x, SSL *ssl)
 {
 	(void)x;
+	if (!read_greeting(ssl)) {
+		return;
+	}
 	for (int i = 0; i < 20; i++) {
 		SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
 		SSL_do_handshake(ssl);
@@ -1009,6 +1025,9 @@ static void few_key_updates(struct stranger *x, SSL *ssl)
 static void key_update_flood(struct stranger *x, SSL *ssl)
 {
 	(void)x;
+	if (!read_greeting(ssl)) {
+		return;
+	}
 	for (int i = 0; i < 1000; i++) {
 		SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
 		if (SSL_do_handshake(ssl) != 1) {
