@@ -1,0 +1,395 @@
+/*
+ * From the spool to the store: trace fields (RFC 5321 4.4, 3848, 6531 4.3),
+ * submission fixes (RFC 6409 8), delivery, and what to answer.
+ *
+ * One answer speaks for all recipients, so the order is: nothing is handed
+ * over unless there is room for it in every mailbox; 250 only if everyone has
+ * it, durably; see README.md for the rule when a race breaks this.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/rand.h"
+#include "io/spool.h"
+#include "mime/header.h"
+#include "smtp/internal.h"
+
+#define META_MAX 512 /* kv.h, KV_META_MAX */
+
+static const char no_room[] = "452 4.3.1 no room for mail now, try again "
+			      "later";
+static const char not_now[] = "451 4.3.0 cannot take mail now, try again "
+			      "later";
+
+struct job {
+	struct smtp_session *s;
+	struct spool *spool;
+	uint64_t body; /* offset of what follows the header in front */
+	struct buf front; /* trace fields and, for submission, the header */
+	char id[CONN_SID_MAX + 16];
+	struct store_writer *writer;
+	struct err err;
+};
+
+/* ---- trace -------------------------------------------------------------- */
+
+/* The "with" word: RFC 3848, and RFC 6531 4.3 for SMTPUTF8 mail. */
+static void add_with(const struct smtp_session *s, struct buf *b)
+{
+	const struct conn *c = &s->base.conn;
+
+	if (!s->esmtp) {
+		buf_adds(b, "SMTP");
+		return;
+	}
+	buf_adds(b, s->tx->smtputf8 ? "UTF8SMTP" : "ESMTP");
+	if (c->tls_active) {
+		buf_addc(b, 'S');
+	}
+	if (s->authenticated) {
+		buf_addc(b, 'A');
+	}
+	if (c->tls_active && c->tls_info.version) {
+		buf_printf(b, " (%s %s)", c->tls_info.version,
+			   c->tls_info.cipher ? c->tls_info.cipher : "-");
+	}
+}
+
+static void add_trace(struct job *j)
+{
+	const struct smtp_session *s = j->s;
+	const struct conn *c = &s->base.conn;
+	char text[NET_ADDR_TEXT_MAX];
+	struct buf *b = &j->front;
+
+	buf_adds(b, "Return-Path: <");
+	buf_add(b, s->tx->from);
+	buf_printf(b, ">\r\nReceived: from %s", s->helo);
+	if (c->peer.len) {
+		buf_printf(b, " (%s)", net_addr_literal(&c->peer, text));
+	}
+	buf_printf(b, "\r\n\tby %s with ", s->base.env->hostname);
+	add_with(s, b);
+	buf_printf(b, "\r\n\tid %s", j->id);
+	if (s->tx->n_rcpt == 1) {
+		buf_adds(b, "\r\n\tfor <");
+		buf_add(b, s->tx->first);
+		buf_addc(b, '>');
+	}
+	mime_date_format(clock_wall(), 0, text);
+	buf_printf(b, ";\r\n\t%s\r\n", text);
+}
+
+/* ---- submission --------------------------------------------------------- */
+
+/* Is each address in this field one that the account may use? 1, 0, <0. */
+CO_FN static int owns_all(struct smtp_session *s, struct slice body)
+{
+	struct buf spec = BUF_INIT(1024);
+	struct arena arena;
+	int r = 1;
+
+	arena_init(&arena, 256 * 1024);
+	for (struct mime_addr *a = mime_addr_parse(body, &arena);
+	     a && r == 1; a = a->next) {
+		if (a->mailbox.p && a->host.p) {
+			buf_reset(&spec);
+			mime_addr_spec(a, &spec);
+			r = spec.err ? 0 :
+				       auth_owns(s->base.env->auth,
+						 s->id.account,
+						 buf_slice(&spec));
+		}
+	}
+	if (arena_err(&arena)) {
+		r = 0;
+	}
+	arena_fini(&arena);
+	buf_fini(&spec);
+	return r;
+}
+
+/* THREATS SL-15: nobody writes in another's name. NULL, or the reply. */
+CO_FN static const char *check_authors(struct smtp_session *s,
+				       struct slice header)
+{
+	static const struct slice names[] = { S("From"), S("Sender"),
+					      S("Resent-From"),
+					      S("Resent-Sender") };
+	struct mime_field f;
+
+	while (mime_field_next(&header, &f)) {
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			int r;
+
+			if (!slice_ieq(f.name, names[i])) {
+				continue;
+			}
+			r = owns_all(s, f.body);
+			if (r != 1) {
+				return r < 0 ? not_now :
+					       "550 5.7.1 From or Sender is "
+					       "not your address";
+			}
+		}
+	}
+	return NULL;
+}
+
+CO_FN static int read_header(struct job *j, char *p, size_t n)
+{
+	size_t at = 0;
+
+	while (at < n) {
+		ssize_t r = spool_read(j->spool, at, p + at, n - at, &j->err);
+
+		if (r <= 0) {
+			return r < 0 ? (int)r : -EIO;
+		}
+		at += (size_t)r;
+	}
+	return 0;
+}
+
+/* Puts the fixed header in front; the spool then counts from the body on. */
+CO_FN static const char *prepare_submission(struct job *j,
+					    const struct smtp_header *head)
+{
+	size_t n = (size_t)head->len;
+	char *p = malloc(n ? n : 1);
+	const char *no = not_now;
+
+	if (p && read_header(j, p, n) == 0) {
+		no = check_authors(j->s, slice_make(p, n));
+		if (!no) {
+			switch (smtp_header_fix(slice_make(p, n),
+						j->s->base.env->hostname,
+						clock_wall(), &j->front)) {
+			case SMTP_FIX_OK:
+				j->body = n;
+				break;
+			case SMTP_FIX_NO_FROM:
+				no = "550 5.6.0 message needs a From field";
+				break;
+			case SMTP_FIX_MANY_FROM:
+				no = "550 5.7.1 message has two From fields";
+				break;
+			}
+		}
+	}
+	free(p);
+	return no;
+}
+
+/* ---- writing ------------------------------------------------------------ */
+
+/* NULL, or the reply that fits a store result. */
+static const char *write_reply(int r)
+{
+	switch (r) {
+	case STORE_OK:
+		return NULL;
+	case STORE_FULL:
+	case -ENOSPC:
+		return no_room;
+	case -EMSGSIZE:
+		return "552 5.3.4 message too big";
+	default:
+		return not_now;
+	}
+}
+
+CO_FN static int copy_body(struct job *j)
+{
+	char *chunk = malloc(SMTP_CHUNK);
+	int r = chunk ? 0 : -ENOMEM;
+	ssize_t n = 1;
+
+	while (r == 0 && n > 0) {
+		n = spool_read(j->spool, j->body, chunk, SMTP_CHUNK, &j->err);
+		if (n < 0) {
+			r = (int)n;
+		} else if (n > 0) {
+			j->body += (uint64_t)n;
+			r = store_writer_add(j->writer,
+					     slice_make(chunk, (size_t)n),
+					     &j->err);
+		}
+	}
+	free(chunk);
+	return r;
+}
+
+CO_FN static int write_message(struct job *j)
+{
+	struct smtp_tx *tx = j->s->tx;
+	char meta[META_MAX];
+	int n = snprintf(meta, sizeof(meta), "%s <%.*s>", j->id,
+			 SLICE_ARG(tx->first));
+	int r;
+
+	n = MIN(n, META_MAX - 1);
+	r = store_writer_new(j->s->base.env->store,
+			     slice_make(meta, (size_t)MAX(n, 0)), &j->writer,
+			     &j->err);
+	if (r == 0) {
+		r = j->front.err ? j->front.err :
+				   store_writer_add(j->writer,
+						    buf_slice(&j->front),
+						    &j->err);
+	}
+	if (r == 0) {
+		r = copy_body(j);
+	}
+	return r == 0 ? store_writer_end(j->writer, &j->err) : r;
+}
+
+/* ---- delivering --------------------------------------------------------- */
+
+CO_FN static const char *over_quota(struct smtp_session *s, uint64_t account,
+				    uint64_t size)
+{
+	struct store_usage u;
+
+	if (store_usage(s->base.env->store, account, &u, NULL) == STORE_OK &&
+	    u.quota_bytes && size > u.quota_bytes) {
+		return "552 5.2.2 message is too big for a mailbox";
+	}
+	return "452 4.2.2 a mailbox is full";
+}
+
+/* Room in every mailbox, now that the size is known? NULL, or the reply. */
+CO_FN static const char *check_room(struct job *j)
+{
+	struct smtp_tx *tx = j->s->tx;
+	uint64_t size = store_writer_size(j->writer);
+
+	for (size_t i = 0; i < tx->n_accounts; i++) {
+		int r = store_would_fit(j->s->base.env->store,
+					tx->accounts[i], size);
+
+		if (r == STORE_OVERQUOTA) {
+			return over_quota(j->s, tx->accounts[i], size);
+		}
+		if (r == STORE_FULL) {
+			return no_room;
+		}
+	}
+	return NULL;
+}
+
+/* One reply for all results: see README.md. NULL: everyone has it. */
+CO_FN static const char *sum_up(struct job *j, const struct store_rcpt *r,
+				size_t n)
+{
+	size_t ok = 0, gone = 0, full = 0, over = 0, failed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		ok += r[i].result == STORE_OK;
+		gone += r[i].result == STORE_NOTFOUND;
+		full += r[i].result == STORE_FULL;
+		over += r[i].result == STORE_OVERQUOTA;
+	}
+	failed = n - ok - gone - full - over;
+	if (full + over + failed == 0) {
+		return ok ? NULL : "550 5.1.1 no such user here any more";
+	}
+	if (ok) {
+		conn_log(&j->s->base.conn, LOG_ERROR, "deliver.partial",
+			 LOG_C("id", j->id), LOG_I("delivered", ok),
+			 LOG_I("overquota", over), LOG_I("full", full),
+			 LOG_I("failed", failed));
+		return not_now;
+	}
+	return failed ? not_now :
+	       full   ? no_room :
+			"452 4.2.2 a mailbox is full";
+}
+
+CO_FN static const char *hand_over(struct job *j)
+{
+	struct smtp_tx *tx = j->s->tx;
+	struct store_rcpt *rcpts;
+	const char *no = check_room(j);
+	int r;
+
+	if (no) {
+		return no;
+	}
+	rcpts = calloc(tx->n_accounts, sizeof(*rcpts));
+	if (!rcpts) {
+		return not_now;
+	}
+	for (size_t i = 0; i < tx->n_accounts; i++) {
+		rcpts[i].account = tx->accounts[i];
+	}
+	r = store_deliver(j->s->base.env->store, j->writer, rcpts,
+			  tx->n_accounts, &j->err);
+	no = r == 0 ? sum_up(j, rcpts, tx->n_accounts) : write_reply(r);
+	free(rcpts);
+	return no;
+}
+
+CO_FN static const char *deliver(struct job *j, const struct smtp_header *head)
+{
+	const char *no = NULL;
+	int r;
+
+	add_trace(j);
+	if (j->s->role == SMTP_SUBMISSION) {
+		no = prepare_submission(j, head);
+	}
+	if (no) {
+		return no;
+	}
+	r = write_message(j);
+	return r != 0 ? write_reply(r) : hand_over(j);
+}
+
+CO_FN static void log_result(struct job *j, const char *no)
+{
+	const struct smtp_tx *tx = j->s->tx;
+	char text[256];
+
+	if (!no) {
+		conn_log(&j->s->base.conn, LOG_INFO, "mail.accepted",
+			 LOG_C("id", j->id), LOG_S("from", tx->from),
+			 LOG_S("rcpt", tx->first), LOG_I("rcpts", tx->n_rcpt),
+			 LOG_I("accounts", tx->n_accounts),
+			 LOG_I("size", store_writer_size(j->writer)));
+		return;
+	}
+	conn_log(&j->s->base.conn, j->err.code < 0 ? LOG_ERROR : LOG_INFO,
+		 "mail.refused", LOG_C("id", j->id), LOG_S("from", tx->from),
+		 LOG_S("rcpt", tx->first), LOG_I("size", spool_size(j->spool)),
+		 LOG_C("reply", no),
+		 LOG_C("reason", j->err.code ?
+					 err_str(&j->err, text, sizeof(text)) :
+					 ""));
+}
+
+const char *smtp_deliver(struct smtp_session *s, struct spool *spool,
+			 const struct smtp_header *head, char *text,
+			 size_t cap)
+{
+	struct job *j = calloc(1, sizeof(*j));
+	const char *no;
+
+	if (!j) {
+		return not_now;
+	}
+	j->s = s;
+	j->spool = spool;
+	buf_init(&j->front, SMTP_HEADER_MAX + SMTP_TRACE_MAX + 1024);
+	snprintf(j->id, sizeof(j->id), "%s.%u", s->base.conn.sid, s->mails);
+	no = deliver(j, head);
+	log_result(j, no);
+	if (!no) {
+		snprintf(text, cap, "250 2.0.0 OK id=%s", j->id);
+	}
+	store_writer_free(&j->writer);
+	buf_fini(&j->front);
+	free(j);
+	return no ? no : text;
+}

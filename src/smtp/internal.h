@@ -1,0 +1,126 @@
+/* What the files of smtp/ share; nobody else includes this. */
+#ifndef SMTP_INTERNAL_H
+#define SMTP_INTERNAL_H
+
+#include "auth/auth.h"
+#include "base/table.h"
+#include "line/verb.h"
+#include "smtp/address.h"
+#include "smtp/header.h"
+#include "smtp/smtp.h"
+#include "store/store.h"
+
+#define SMTP_LINE_MAX 510	 /* RFC 5321 4.5.3.1.4, less the CRLF */
+#define SMTP_PARAM_LINE_MAX 1100 /* MAIL, RCPT with their parameters */
+#define SMTP_SASL_MAX 12288	 /* RFC 4954 4 */
+#define SMTP_HELO_MAX 255
+#define SMTP_TIMEOUT_MS (300 * 1000) /* RFC 5321 4.5.3.2.7 */
+#define SMTP_MESSAGE_MAX (50u * 1024 * 1024)
+#define SMTP_TRACE_MAX 4096	 /* what we put in front of a message */
+#define SMTP_ERRORS_MAX 20	 /* 5xx answers, THREATS SM-18 */
+#define SMTP_JUNK_MAX 100	 /* commands that lead to no mail */
+#define SMTP_UNKNOWN_MAX 5	 /* unknown recipients, THREATS SL-14 */
+#define SMTP_UNKNOWN_DELAY_MS 5000
+#define SMTP_MAILS_MAX 100	 /* messages of one session */
+#define SMTP_SESSION_MAX (UINT64_C(1) << 30) /* bytes of one session */
+#define SMTP_TARGETS_MAX 10000	 /* accounts one message goes to */
+#define SMTP_HOPS_MAX 100	 /* Received fields, RFC 5321 6.3 */
+#define SMTP_CHUNK 16384
+
+enum smtp_state {
+	SMTP_START = 1, /* no EHLO yet */
+	SMTP_READY = 2,
+	SMTP_MAIL = 4, /* sender known */
+	SMTP_RCPT = 8  /* and at least one recipient */
+};
+
+/* One mail transaction: from MAIL to its end, whatever that is. */
+struct smtp_tx {
+	struct arena arena;   /* addresses */
+	struct slice from;    /* "" for <> */
+	struct slice first;   /* first accepted recipient */
+	bool smtputf8;
+	bool body_8bit;
+	uint64_t size; /* declared; 0 not */
+	unsigned n_rcpt;      /* accepted recipients */
+	uint64_t *accounts;   /* each once; malloc'ed */
+	size_t n_accounts;
+	size_t cap_accounts;
+	struct table seen;    /* accounts by number */
+};
+
+struct smtp_session {
+	struct session base; /* first */
+	enum smtp_role role;
+	enum smtp_state state;
+	bool greeted;
+	bool ended;
+	bool esmtp;
+	bool authenticated;
+	bool spoke;	/* at least one command was known */
+	unsigned errors;
+	unsigned junk;
+	unsigned unknown;
+	unsigned auth_failures;
+	unsigned mails; /* transactions begun */
+	uint64_t bytes; /* of message data, all told */
+	char helo[SMTP_HELO_MAX + 1];
+	struct auth_identity id;
+	struct smtp_tx *tx; /* NULL outside a transaction */
+};
+
+/* The command's argument text, without the blank behind the verb; p NULL:
+ * there was no blank. */
+struct smtp_cmd {
+	const struct verb *verb;
+	struct slice args;
+};
+
+/* session.c */
+/* One reply line; counts errors by its first digit. Returns 0. */
+CO_FN int smtp_reply(struct smtp_session *s, const char *line);
+/* The same, then the session ends. */
+CO_FN int smtp_bye(struct smtp_session *s, const char *line);
+/* Forgets the transaction: the only way it ends (THREATS SM-10). */
+void smtp_reset(struct smtp_session *s);
+uint64_t smtp_message_max(const struct smtp_session *s);
+bool smtp_tls_or_trusted(const struct smtp_session *s);
+bool smtp_auth_offered(const struct smtp_session *s);
+bool smtp_starttls_offered(const struct smtp_session *s);
+
+/* hello.c */
+CO_FN int smtp_helo(void *session, void *cmd);
+CO_FN int smtp_ehlo(void *session, void *cmd);
+CO_FN int smtp_starttls(void *session, void *cmd);
+CO_FN int smtp_rset(void *session, void *cmd);
+CO_FN int smtp_noop(void *session, void *cmd);
+CO_FN int smtp_vrfy(void *session, void *cmd);
+CO_FN int smtp_expn(void *session, void *cmd);
+CO_FN int smtp_help(void *session, void *cmd);
+CO_FN int smtp_quit(void *session, void *cmd);
+
+/* auth.c */
+CO_FN int smtp_auth(void *session, void *cmd);
+
+/* mail.c */
+CO_FN int smtp_mail(void *session, void *cmd);
+
+/* rcpt.c */
+CO_FN int smtp_rcpt(void *session, void *cmd);
+void smtp_tx_free(struct smtp_tx **txp);
+
+/* data.c */
+CO_FN int smtp_data(void *session, void *cmd);
+
+/* deliver.c */
+struct spool;
+/*
+ * Stamps what is in the spool and hands it to the store. Returns the whole
+ * reply; it is in `text` (of cap bytes) where it carries the id. `head` is
+ * what was seen of the header on the way in.
+ */
+CO_FN const char *smtp_deliver(struct smtp_session *s, struct spool *spool,
+			       const struct smtp_header *head, char *text,
+			       size_t cap);
+
+#endif

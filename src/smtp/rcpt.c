@@ -1,0 +1,220 @@
+/*
+ * RCPT: who gets it (RFC 5321 4.1.1.3). The directory decides; nothing is
+ * relayed. Quota is asked here, with the declared size, so that one full
+ * mailbox is refused by itself and not with everybody's message.
+ */
+#include <stdlib.h>
+
+#include "smtp/internal.h"
+
+#define ROUTE_ARENA_MAX (1u << 20)
+
+void smtp_tx_free(struct smtp_tx **txp)
+{
+	struct smtp_tx *tx = TAKE_PTR(*txp);
+
+	if (tx) {
+		arena_fini(&tx->arena);
+		table_fini(&tx->seen);
+		free(tx->accounts);
+		free(tx);
+	}
+}
+
+/* 0; 1 too many; -ENOMEM. */
+static int add_account(struct smtp_tx *tx, uint64_t id)
+{
+	if (table_get_u64(&tx->seen, id)) {
+		return 0;
+	}
+	if (tx->n_accounts >= SMTP_TARGETS_MAX) {
+		return 1;
+	}
+	if (tx->n_accounts == tx->cap_accounts) {
+		size_t cap = tx->cap_accounts ? tx->cap_accounts * 2 : 4;
+		uint64_t *p = reallocarray(tx->accounts, cap, sizeof(*p));
+
+		if (!p) {
+			return -ENOMEM;
+		}
+		tx->accounts = p;
+		tx->cap_accounts = cap;
+	}
+	if (table_put_u64(&tx->seen, id, tx, NULL) != 0) {
+		return -ENOMEM;
+	}
+	tx->accounts[tx->n_accounts++] = id;
+	return 0;
+}
+
+/* Could it ever fit, were the mailbox empty? */
+CO_FN static bool can_never_fit(struct smtp_session *s, uint64_t account)
+{
+	struct store_usage u;
+
+	return s->tx->size > 0 &&
+	       store_usage(s->base.env->store, account, &u, NULL) ==
+		       STORE_OK &&
+	       u.quota_bytes > 0 && s->tx->size > u.quota_bytes;
+}
+
+/* NULL: room in every one of them; else the reply. */
+CO_FN static const char *check_room(struct smtp_session *s,
+				    const struct auth_targets *t)
+{
+	uint64_t size = s->tx->size ? s->tx->size : 1;
+
+	for (size_t i = 0; i < t->n; i++) {
+		int r = store_would_fit(s->base.env->store, t->accounts[i],
+					size);
+
+		if (r == STORE_OVERQUOTA) {
+			return can_never_fit(s, t->accounts[i]) ?
+				       "552 5.2.2 too big for this mailbox" :
+				       "452 4.2.2 mailbox is full";
+		}
+		if (r == STORE_FULL) {
+			return "452 4.3.1 no room for mail now, try again "
+			       "later";
+		}
+		if (r != STORE_OK) {
+			return "451 4.3.0 mailbox is not available now";
+		}
+	}
+	return NULL;
+}
+
+CO_FN static const char *take_targets(struct smtp_session *s,
+				      const struct auth_targets *t)
+{
+	const char *no;
+
+	if (t->n_remote) {
+		return "550 5.7.1 this address forwards to another server: not "
+		       "supported by this server yet";
+	}
+	no = check_room(s, t);
+	for (size_t i = 0; !no && i < t->n; i++) {
+		int r = add_account(s->tx, t->accounts[i]);
+
+		if (r != 0) {
+			no = r > 0 ? "452 4.5.3 too many mailboxes for one "
+				     "message" :
+				     "451 4.3.0 out of memory";
+		}
+	}
+	return no;
+}
+
+/* THREATS SL-14: guessing addresses gets slow, and then ends. */
+CO_FN static int unknown_user(struct smtp_session *s)
+{
+	if (!s->authenticated && ++s->unknown > SMTP_UNKNOWN_MAX) {
+		co_sleep(SMTP_UNKNOWN_DELAY_MS);
+		return smtp_bye(s, "421 4.7.0 too many unknown recipients, "
+				   "goodbye");
+	}
+	return smtp_reply(s, "550 5.1.1 no such user here");
+}
+
+CO_FN static int not_ours(struct smtp_session *s)
+{
+	return smtp_reply(s, s->role == SMTP_SUBMISSION ?
+				     "550 5.7.1 sending to other servers is not "
+				     "supported by this server yet" :
+				     "550 5.7.1 relaying denied");
+}
+
+CO_FN static int accepted(struct smtp_session *s, struct slice addr)
+{
+	struct smtp_tx *tx = s->tx;
+
+	if (tx->n_rcpt++ == 0) {
+		tx->first = arena_dup(&tx->arena, addr);
+	}
+	s->state = SMTP_RCPT;
+	return smtp_reply(s, "250 2.1.5 OK");
+}
+
+CO_FN static int route(struct smtp_session *s, struct slice addr)
+{
+	struct auth_targets t = { 0 };
+	struct arena arena;
+	const char *no;
+	int r;
+
+	arena_init(&arena, ROUTE_ARENA_MAX);
+	r = auth_route(s->base.env->auth, addr, &arena, &t);
+	no = r == AUTH_LOCAL ? take_targets(s, &t) : NULL;
+	arena_fini(&arena);
+	if (no) {
+		return smtp_reply(s, no);
+	}
+	switch (r) {
+	case AUTH_LOCAL:
+		return accepted(s, addr);
+	case AUTH_UNKNOWN_USER:
+		return unknown_user(s);
+	case AUTH_NOT_LOCAL:
+		return not_ours(s);
+	case AUTH_BAD_ADDRESS:
+		return smtp_reply(s, "501 5.1.3 bad recipient address");
+	case AUTH_LOOP:
+		return smtp_reply(s, "554 5.4.6 aliases of this address go "
+				     "round in circles");
+	default:
+		return smtp_reply(s, "451 4.3.0 cannot look up recipients "
+				     "now");
+	}
+}
+
+/* NULL, or what is wrong with the path as such. */
+static const char *judge_path(enum smtp_addr r, const struct smtp_path *p)
+{
+	switch (r) {
+	case SMTP_ADDR_OK:
+		break;
+	case SMTP_ADDR_UTF8:
+		return "553 5.6.7 address needs SMTPUTF8 and UTF-8";
+	case SMTP_ADDR_LONG:
+		return "501 5.1.3 recipient address too long";
+	case SMTP_ADDR_SYNTAX:
+		return "501 5.1.3 bad recipient address";
+	}
+	if (p->addr.n == 0) {
+		return "501 5.1.3 recipient address is empty";
+	}
+	if (p->domain.n == 0 && !slice_ieq(p->addr, S("postmaster"))) {
+		return "550 5.1.1 recipient address needs a domain";
+	}
+	return NULL;
+}
+
+/* rcpt = "RCPT TO:" Forward-path [SP Rcpt-parameters]       RFC 5321 4.1.1.3 */
+int smtp_rcpt(void *session, void *cmd)
+{
+	struct smtp_session *s = session;
+	struct smtp_cmd *cmdp = cmd;
+	struct cur c = cur_init(cmdp->args);
+	unsigned max = s->base.env->rcpt_max ? s->base.env->rcpt_max :
+		       s->role == SMTP_MX    ? 1000 :
+					       100;
+	struct smtp_path path = { 0 };
+	const char *no;
+
+	if (!cur_lit(&c, S("TO:"))) {
+		return smtp_reply(s, "501 5.5.4 syntax: RCPT TO:<address>");
+	}
+	cur_opt(&c, ' ');
+	no = judge_path(smtp_path_parse(&c, s->tx->smtputf8, &path), &path);
+	if (no) {
+		return smtp_reply(s, no);
+	}
+	if (!cur_done(&c)) {
+		return smtp_reply(s, "555 5.5.4 unknown parameter");
+	}
+	if (s->tx->n_rcpt >= max) {
+		return smtp_reply(s, "452 4.5.3 too many recipients");
+	}
+	return path.literal ? not_ours(s) : route(s, path.addr);
+}

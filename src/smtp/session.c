@@ -1,0 +1,240 @@
+/*
+ * The SMTP session: greeting, then read a line, look the verb up, run it.
+ *
+ * Reads top to bottom on a coroutine, or straight through over a memory
+ * stream. All limits on a peer's behaviour (errors, junk, pipelining where it
+ * is not allowed) are enforced here, whatever the verb. Never leaves its
+ * loop: delivery finds the accounts' homes by itself.
+ */
+#include "smtp/smtp.h"
+
+#include <stdlib.h>
+
+#include "smtp/internal.h"
+
+int smtp_reply(struct smtp_session *s, const char *line)
+{
+	if (line[0] == '5') {
+		s->errors++;
+	}
+	conn_write(&s->base.conn, slice_cstr(line));
+	conn_write(&s->base.conn, S("\r\n"));
+	return 0;
+}
+
+int smtp_bye(struct smtp_session *s, const char *line)
+{
+	conn_log(&s->base.conn, LOG_INFO, "session.cut", LOG_C("reply", line));
+	s->ended = true;
+	return smtp_reply(s, line);
+}
+
+void smtp_reset(struct smtp_session *s)
+{
+	smtp_tx_free(&s->tx);
+	if (s->state != SMTP_START) {
+		s->state = SMTP_READY;
+	}
+}
+
+uint64_t smtp_message_max(const struct smtp_session *s)
+{
+	uint64_t max = s->base.env->message_max ? s->base.env->message_max :
+						  SMTP_MESSAGE_MAX;
+	uint64_t store = store_message_max(s->base.env->store);
+
+	/* The trace fields must fit too. */
+	store -= MIN(store, SMTP_TRACE_MAX);
+	return MIN(max, store);
+}
+
+bool smtp_tls_or_trusted(const struct smtp_session *s)
+{
+	const struct conn *c = &s->base.conn;
+
+	return c->tls_active || (s->base.env->cleartext_loopback &&
+				 net_addr_is_loopback(&c->peer));
+}
+
+bool smtp_auth_offered(const struct smtp_session *s)
+{
+	return s->role == SMTP_SUBMISSION && !s->authenticated &&
+	       smtp_tls_or_trusted(s);
+}
+
+bool smtp_starttls_offered(const struct smtp_session *s)
+{
+	return s->base.conn.tls && !s->base.conn.tls_active;
+}
+
+CO_FN static void wrong_state(struct smtp_session *s, const struct verb *v)
+{
+	if (s->state == SMTP_START) {
+		smtp_reply(s, "503 5.5.1 say EHLO or HELO first");
+	} else if (v->states & SMTP_READY) {
+		smtp_reply(s, "503 5.5.1 not within a mail transaction");
+	} else {
+		smtp_reply(s, "503 5.5.1 MAIL first");
+	}
+}
+
+/* The first thing said is no SMTP: a browser or a bot (THREATS SM-08). */
+CO_FN static void unknown(struct smtp_session *s)
+{
+	if (!s->spoke) {
+		smtp_bye(s, "500 5.5.1 this is a mail server that speaks SMTP, "
+			    "goodbye");
+		return;
+	}
+	smtp_reply(s, "500 5.5.1 unknown command");
+}
+
+CO_FN static void run_command(struct smtp_session *s, struct slice line)
+{
+	struct slice rest = line;
+	struct slice name = slice_split(&rest, ' ');
+	size_t n;
+	const struct verb *table = smtp_verbs(&n);
+	const struct verb *v = verb_find(table, n, name);
+	struct smtp_cmd cmd = { v, rest };
+
+	if (!v) {
+		unknown(s);
+		return;
+	}
+	s->spoke = true;
+	if (line.n > (v->max_line ? v->max_line : SMTP_LINE_MAX)) {
+		smtp_reply(s, "500 5.5.2 line too long");
+	} else if ((v->flags & VERB_LAST) && conn_has_input(&s->base.conn)) {
+		smtp_bye(s, "554 5.5.0 no commands may be sent ahead of this "
+			    "one's answer, goodbye");
+	} else if (!(v->states & s->state)) {
+		wrong_state(s, v);
+	} else {
+		v->run(s, &cmd);
+	}
+}
+
+/* Too many errors, or too much that leads nowhere (THREATS SM-18). */
+CO_FN static void check_patience(struct smtp_session *s)
+{
+	unsigned max = s->base.env->error_max ? s->base.env->error_max :
+						SMTP_ERRORS_MAX;
+
+	if (!s->ended && s->errors >= max) {
+		smtp_bye(s, "421 4.7.0 too many errors, goodbye");
+	} else if (!s->ended && s->junk >= SMTP_JUNK_MAX) {
+		smtp_bye(s, "421 4.7.0 too many commands without mail, "
+			    "goodbye");
+	}
+}
+
+/* Why reading ended: says goodbye where the peer may still listen. */
+CO_FN static void input_ended(struct smtp_session *s, int r)
+{
+	s->ended = true;
+	if (r == -ETIMEDOUT) {
+		smtp_reply(s, "421 4.4.2 idle for too long, goodbye");
+	} else if (r == -ECANCELED) {
+		smtp_reply(s, "421 4.3.2 server is stopping, goodbye");
+	}
+}
+
+CO_FN static void serve_line(struct smtp_session *s)
+{
+	struct conn *c = &s->base.conn;
+	const struct proto_env *env = s->base.env;
+	struct slice line;
+	int r = conn_read_line(c, SMTP_SASL_MAX, &line);
+
+	if (r >= 0 && r != CONN_EOF && env->stopping &&
+	    env->stopping(env->stopping_arg)) {
+		r = -ECANCELED;
+	}
+	switch (r) {
+	case CONN_LINE:
+		run_command(s, line);
+		break;
+	case CONN_TOOLONG:
+		smtp_reply(s, "500 5.5.2 line too long");
+		break;
+	case CONN_BADLINE:
+		smtp_reply(s, "500 5.5.2 lines must end in CRLF and hold no "
+			      "bare CR, LF or NUL");
+		break;
+	default:
+		input_ended(s, r);
+		return;
+	}
+	check_patience(s);
+}
+
+CO_FN static int smtp_run_co(struct session *base)
+{
+	struct smtp_session *s = (struct smtp_session *)base;
+	struct conn *c = &base->conn;
+
+	if (!s->greeted) {
+		s->greeted = true;
+		c->timeout_ms = base->env->idle_timeout_ms ?
+					base->env->idle_timeout_ms :
+					SMTP_TIMEOUT_MS;
+		conn_printf(c, "220 %s ESMTP Postrider\r\n",
+			    base->env->hostname);
+	}
+	while (!s->ended && c->err == 0) {
+		serve_line(s);
+	}
+	smtp_reset(s);
+	conn_shutdown(c);
+	conn_log(c, LOG_INFO, "session.end", LOG_I("mails", s->mails),
+		 LOG_I("errors", s->errors),
+		 LOG_I("in", c->s ? c->s->bytes_in : 0),
+		 LOG_I("out", c->s ? c->s->bytes_out : 0));
+	return SESSION_END;
+}
+
+static int smtp_run(struct session *base)
+{
+	co_enter();
+	return smtp_run_co(base);
+}
+
+static struct co_loop *smtp_home(struct session *base)
+{
+	(void)base;
+	return co_loop_self();
+}
+
+static void smtp_free(struct session *base)
+{
+	struct smtp_session *s = (struct smtp_session *)base;
+
+	smtp_reset(s);
+	conn_fini(&base->conn);
+	free(s);
+}
+
+static const struct session_ops smtp_ops = { smtp_run, smtp_home, smtp_free };
+
+int smtp_session_new(const struct proto_env *env, enum smtp_role role,
+		     struct stream **sp, const struct net_addr *peer,
+		     const struct net_addr *local, struct tls_ctx *tls,
+		     struct session **out)
+{
+	struct smtp_session *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		stream_free(sp);
+		return -ENOMEM;
+	}
+	s->base.ops = &smtp_ops;
+	s->base.env = env;
+	s->role = role;
+	s->state = SMTP_START;
+	conn_init(&s->base.conn, sp,
+		  role == SMTP_MX ? "smtp" : "submission", peer, local);
+	s->base.conn.tls = tls;
+	*out = &s->base;
+	return 0;
+}
