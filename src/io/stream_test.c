@@ -450,11 +450,11 @@ static int serve_over_there(void *arg)
 	if (r < 0) {
 		return r;
 	}
-	n = stream_read(m->s, b, sizeof(b));
+	n = stream_read(m->s, b, 1);
 	if (n != 1) {
 		return -EBADMSG;
 	}
-	n = stream_read(m->s, b, sizeof(b)); /* waits over there */
+	n = stream_read(m->s, b, 1); /* waits over there */
 	if (n < 0) {
 		return (int)n;
 	}
