@@ -3,7 +3,7 @@
  *
  * The two uses differ in the seed only. Tables use one that is drawn when the
  * process starts, so that nobody outside can choose colliding keys (THREATS
- * MI-10); what is written to disk uses seed 0, for ever. docs/adr/0002 says
+ * MI-10); what is written to disk uses seed 0, for ever. docs/adr/0004 says
  * why a 64-bit library hash and not a CRC.
  */
 #include "base/hash.h"
