@@ -391,6 +391,19 @@ CO_FN int store_copy(struct store_mailbox *m, const uint32_t *uids, size_t n,
 		     struct store_mailbox *dst, bool move,
 		     uint32_t *dst_uids_out, struct err *e);
 
+/* UIDs first..last, both included. */
+struct store_uid_range {
+	uint32_t first, last;
+};
+/*
+ * What was expunged with a modseq above `since` (RFC 7162 3.2.5), ascending,
+ * in the arena. Where the marks of long ago are forgotten, every UID below
+ * UIDNEXT that does not exist is given instead. GONE.
+ */
+CO_FN int store_vanished(struct store_mailbox *m, uint64_t since,
+			 struct arena *arena, struct store_uid_range **out,
+			 size_t *n_out, struct err *e);
+
 /* ---- checking ----------------------------------------------------------- */
 
 /* Recomputes counters and references; calls found for each difference.
