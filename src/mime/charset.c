@@ -9,8 +9,8 @@
  * windows-1252, byte by byte. ICU's own converters and options (names with
  * "," or "=") cannot be chosen by a message.
  *
- * Why ICU and not iconv: docs/adr/mime-icu.md. Called by words.c, content.c,
- * text.c and by sessions.
+ * Why ICU and not iconv: docs/adr/0005-icu-for-charsets.md. Called by words.c,
+ * content.c, text.c and by sessions.
  */
 #include "mime/charset.h"
 
@@ -144,11 +144,16 @@ static bool resolve(struct slice label, char dst[CHARSET_NAME_MAX])
 	return true;
 }
 
+/* Only names of ICU's alias table: for others it would look for files. */
 static UConverter *open_icu(const char *name)
 {
 	UErrorCode e = U_ZERO_ERROR;
-	UConverter *cnv = ucnv_open(name, &e);
+	UConverter *cnv;
 
+	if (ucnv_countAliases(name, &e) == 0 || U_FAILURE(e)) {
+		return NULL;
+	}
+	cnv = ucnv_open(name, &e);
 	if (U_FAILURE(e)) {
 		ucnv_close(cnv);
 		return NULL;

@@ -14,7 +14,13 @@
  * which is what the store keeps with each message, so that ENVELOPE and
  * BODYSTRUCTURE never open it. All strings are raw header bytes, unfolded
  * (CRLF before white space removed); decoding of encoded words and charsets
- * is for whoever shows or searches them (mime/header.h, mime/charset.h).
+ * is for whoever shows or searches them (mime/header.h, mime/charset.h). They
+ * hold no CR, LF or NUL (a NUL in the message reads as a space).
+ *
+ * Shapes that readers may rely on: MIME_MULTIPART has at least one child (a
+ * multipart in which no delimiter was found is text/plain), MIME_MESSAGE
+ * (message/rfc822 and message/global) exactly one, MIME_LEAF none and never a
+ * type of "multipart" or "message/rfc822".
  */
 #ifndef MIME_MIME_H
 #define MIME_MIME_H

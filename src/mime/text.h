@@ -20,7 +20,8 @@ struct mime_match *mime_match_new(const struct mime_part *part,
 bool mime_match_feed(struct mime_match *m, struct slice raw);
 bool mime_match_end(struct mime_match *m);
 void mime_match_free(struct mime_match **mp);
-/* Is this part text worth searching (text/..., message/...)? */
+/* Is this part's own body worth searching? Leaves of text/... and message/...
+ * only: a multipart or message is searched through its children. */
 bool mime_part_is_text(const struct mime_part *part);
 /* Does the header block (raw bytes) contain the needle after decoding and
  * folding? name empty: any field, whole line; else only bodies of `name`. */

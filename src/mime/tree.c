@@ -9,11 +9,22 @@
  * parts within the limits, and the shape the parser makes (a multipart has at
  * least one part, a message exactly one, a leaf none).
  *
- *   tree  = version:1 flags:1 size bare received root
- *   part  = kind-and-marks:1 header_off-delta header_len body_len
- *           header_lines body_lines strings... [envelope] [n-children parts]
+ *   tree     = version:1 (=1) flags:1 size bare received part
+ *   part     = marks:1 offset header_len body_len header_lines body_lines
+ *              type subtype encoding params [extras] [envelope]
+ *              [n-children part...]        (unless a leaf: n >= 1)
+ *   extras   = id description md5 disposition params n-languages string...
+ *              location
+ *   envelope = date subject in_reply_to message_id from sender reply_to to
+ *              cc bcc sent:8
+ *   from...  = n (name route mailbox host)...     params = n (name value)...
  *
- * Layout in full: docs/format.md. Called by the store and IMAP.
+ * Numbers are LEB128 varints but those with a width in bytes (little-endian);
+ * strings are varint length + 1 and the bytes, 0 meaning absent. flags: 1
+ * 8-bit, 2 NUL, 4 truncated. marks: kind in bits 0-1, 4 envelope, 8 extras
+ * (left out if all are absent). offset counts from the parent's body_off.
+ * sent is two's complement, INT64_MIN meaning none.
+ * Called by the store and IMAP.
  */
 #include <assert.h>
 #include <errno.h>
