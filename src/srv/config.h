@@ -28,6 +28,9 @@ enum srv_protocol {
 /* "smtp", "submission", ... as in the configuration and the endpoint file. */
 extern const char *const srv_protocol_name[SRV_PROTOCOLS];
 
+/* TLS from the first byte (RFC 8314): cannot be without a certificate. */
+bool config_implicit_tls(enum srv_protocol p);
+
 struct config_listen {
 	enum srv_protocol protocol;
 	char **addresses; /* "*", "127.0.0.1", "::1" */

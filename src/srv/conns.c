@@ -210,11 +210,6 @@ static void discharge(struct conns *c, struct job *j)
 
 /* ---- sessions ----------------------------------------------------------- */
 
-static bool implicit_tls(enum srv_protocol p)
-{
-	return p == SRV_SUBMISSIONS || p == SRV_POP3S || p == SRV_IMAPS;
-}
-
 CO_FN static int new_session(struct job *j, struct stream **sp)
 {
 	const struct proto_env *env = &j->conns->o.env;
@@ -276,13 +271,13 @@ CO_FN static int open_session(struct job *j)
 		return r;
 	}
 	j->fd = -1;
-	if (implicit_tls(j->protocol)) {
+	if (config_implicit_tls(j->protocol)) {
 		r = handshake(j, &s, &info);
 	}
 	if (r == 0) {
 		r = new_session(j, &s);
 	}
-	if (r == 0 && implicit_tls(j->protocol)) {
+	if (r == 0 && config_implicit_tls(j->protocol)) {
 		j->session->conn.tls_active = true;
 		j->session->conn.tls_info = info;
 	}

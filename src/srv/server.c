@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "io/listen.h"
 #include "srv/conns.h"
 #include "srv/control.h"
@@ -126,6 +127,9 @@ CO_FN static int bind_all(struct server *s)
 	for (size_t i = 0; r == 0 && i < c->n_listens; i++) {
 		const struct config_listen *l = &c->listens[i];
 
+		if (c->n_tls == 0 && config_implicit_tls(l->protocol)) {
+			continue; /* by default only: config_load saw to it */
+		}
 		for (size_t a = 0; r == 0 && a < l->n_addresses; a++) {
 			for (size_t p = 0; r == 0 && p < l->n_ports; p++) {
 				r = bind_port(s, l, l->addresses[a],
@@ -355,6 +359,7 @@ int server_run(const struct server_opts *o, struct err *e)
 	int r;
 
 	harden();
+	log_setup(STDERR_FILENO, (enum log_level)o->config->log_level);
 	tls_init();
 	s.signal_fd = signals();
 	if (s.signal_fd < 0) {

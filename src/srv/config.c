@@ -1,0 +1,517 @@
+/*
+ * postrider.conf with libconfuse (config.h).
+ *
+ * libconfuse knows the grammar and says where it stands; what it cannot know
+ * (sizes, ports, protocol names) is checked in its validation hooks, so that
+ * those errors have file and line too. Only the first error is kept: it is the
+ * one to mend.
+ */
+#include "srv/config.h"
+
+#include <confuse.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "io/listen.h"
+
+#define SIZE_LIMIT_MAX (UINT64_C(2) << 30) /* of one message */
+
+const char *const srv_protocol_name[SRV_PROTOCOLS] = {
+	[SRV_SMTP] = "smtp",
+	[SRV_SUBMISSION] = "submission",
+	[SRV_SUBMISSIONS] = "submissions",
+	[SRV_POP3] = "pop3",
+	[SRV_POP3S] = "pop3s",
+	[SRV_IMAP] = "imap",
+	[SRV_IMAPS] = "imaps",
+};
+
+static const uint16_t default_ports[SRV_PROTOCOLS][2] = {
+	[SRV_SMTP] = { 25, 2525 },    [SRV_SUBMISSION] = { 587, 0 },
+	[SRV_SUBMISSIONS] = { 465, 0 }, [SRV_POP3] = { 110, 0 },
+	[SRV_POP3S] = { 995, 0 },     [SRV_IMAP] = { 143, 0 },
+	[SRV_IMAPS] = { 993, 0 },
+};
+
+static const char *const level_names[] = { "debug", "info", "warn", "error" };
+
+/* Where the error of the file being read goes (one thread, start-up). */
+static char *error_text;
+
+int config_parse_size(struct slice s, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	unsigned shift = 0;
+	uint64_t n;
+
+	if (s.n && !ascii_isdigit((unsigned char)s.p[s.n - 1])) {
+		const char *u = strchr(units, s.p[s.n - 1] & ~0x20);
+
+		if (!u || *u == '\0') {
+			return -EINVAL;
+		}
+		shift = 10 * (unsigned)(u - units + 1);
+		s.n--;
+	}
+	if (slice_u64(s, &n) != 0 || n > (UINT64_MAX >> 1) >> shift) {
+		return -EINVAL;
+	}
+	*out = n << shift;
+	return 0;
+}
+
+/* ---- errors and checks -------------------------------------------------- */
+
+__attribute__((format(printf, 2, 0))) static void
+on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	char what[CONFIG_TEXT_MAX / 2];
+
+	if (!error_text || error_text[0]) {
+		return;
+	}
+	vsnprintf(what, sizeof(what), fmt, ap);
+	snprintf(error_text, CONFIG_TEXT_MAX, "%s:%d: %s",
+		 cfg && cfg->filename ? cfg->filename : "configuration",
+		 cfg ? cfg->line : 0, what);
+}
+
+static int protocol_of(const char *name)
+{
+	for (int i = 0; i < SRV_PROTOCOLS; i++) {
+		if (strcmp(srv_protocol_name[i], name) == 0) {
+			return i;
+		}
+	}
+	return -1;
+}
+
+static int check_listen(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *sec = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+
+	if (protocol_of(cfg_title(sec)) < 0) {
+		cfg_error(cfg,
+			  "listen %s: expected smtp, submission, submissions, "
+			  "pop3, pop3s, imap or imaps",
+			  cfg_title(sec));
+		return -1;
+	}
+	return 0;
+}
+
+static int check_ports(cfg_t *cfg, cfg_opt_t *opt)
+{
+	for (unsigned i = 0; i < cfg_opt_size(opt); i++) {
+		long port = cfg_opt_getnint(opt, i);
+
+		if (port < 1 || port > 65535) {
+			cfg_error(cfg, "port %ld: expected 1 to 65535", port);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int check_addresses(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct net_addr a;
+
+	for (unsigned i = 0; i < cfg_opt_size(opt); i++) {
+		const char *text = cfg_opt_getnstr(opt, i);
+
+		if (net_addr_parse(slice_cstr(text), 1, &a) != 0) {
+			cfg_error(cfg,
+				  "address \"%s\": expected \"*\", an IPv4 or "
+				  "an IPv6 address",
+				  text);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int check_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	uint64_t n;
+
+	if (config_parse_size(slice_cstr(text), &n) != 0) {
+		cfg_error(cfg,
+			  "%s = \"%s\": expected a size such as \"50M\" or "
+			  "\"1G\"",
+			  cfg_opt_name(opt), text);
+		return -1;
+	}
+	return 0;
+}
+
+static int check_message_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+	uint64_t n;
+
+	if (check_size(cfg, opt) != 0) {
+		return -1;
+	}
+	config_parse_size(slice_cstr(cfg_opt_getnstr(opt, 0)), &n);
+	if (n < 64 * 1024 || n > SIZE_LIMIT_MAX) {
+		cfg_error(cfg, "message_size: expected \"64K\" to \"2G\"");
+		return -1;
+	}
+	return 0;
+}
+
+static int check_count(cfg_t *cfg, cfg_opt_t *opt)
+{
+	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+
+	if (n < 1 || n > 1000000) {
+		cfg_error(cfg, "%s = %ld: expected 1 to 1000000",
+			  cfg_opt_name(opt), n);
+		return -1;
+	}
+	return 0;
+}
+
+static int check_threads(cfg_t *cfg, cfg_opt_t *opt)
+{
+	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+
+	if (n < 0 || n > 256) {
+		cfg_error(cfg, "threads = %ld: expected 0 (one per core) to "
+			       "256",
+			  n);
+		return -1;
+	}
+	return 0;
+}
+
+static int level_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+		if (strcmp(level_names[i], name) == 0) {
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+static int check_level(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (level_of(text) < 0) {
+		cfg_error(cfg, "log_level = \"%s\": expected debug, info, warn "
+			       "or error",
+			  text);
+		return -1;
+	}
+	return 0;
+}
+
+static int check_path(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (!text || text[0] != '/') {
+		cfg_error(cfg, "%s = \"%s\": expected an absolute path",
+			  cfg_opt_name(opt), text ? text : "");
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- defaults ----------------------------------------------------------- */
+
+static void set_ports(struct config_listen *l, const uint16_t *ports, size_t n)
+{
+	free(l->ports);
+	l->ports = xcalloc(n ? n : 1, sizeof(*l->ports));
+	memcpy(l->ports, ports, n * sizeof(*ports));
+	l->n_ports = n;
+}
+
+static void default_listen(struct config_listen *l, enum srv_protocol p)
+{
+	l->protocol = p;
+	l->addresses = xcalloc(1, sizeof(*l->addresses));
+	l->addresses[0] = xstrdup("*");
+	l->n_addresses = 1;
+	set_ports(l, default_ports[p], default_ports[p][1] ? 2 : 1);
+}
+
+static char *own_hostname(void)
+{
+	char name[256] = "";
+
+	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') {
+		return xstrdup("localhost");
+	}
+	return xstrdup(name);
+}
+
+/* Everything but what listens. */
+static struct config *bare(const char *data, const char *hostname)
+{
+	struct config *c = xcalloc(1, sizeof(*c));
+
+	c->hostname = hostname ? xstrdup(hostname) : own_hostname();
+	c->data = xstrdup(data);
+	c->log_level = LOG_INFO;
+	c->limits.message_size = UINT64_C(50) << 20;
+	c->limits.recipients = 1000;
+	c->limits.connections = 8192;
+	c->limits.connections_per_ip = 30;
+	return c;
+}
+
+static void listen_everywhere(struct config *c)
+{
+	c->listens = xcalloc(SRV_PROTOCOLS, sizeof(*c->listens));
+	c->n_listens = SRV_PROTOCOLS;
+	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
+		default_listen(&c->listens[i], (enum srv_protocol)i);
+	}
+}
+
+struct config *config_default(const char *data, const char *hostname)
+{
+	struct config *c = bare(data, hostname);
+
+	listen_everywhere(c);
+	return c;
+}
+
+void config_free(struct config **cp)
+{
+	struct config *c = TAKE_PTR(*cp);
+
+	if (!c) {
+		return;
+	}
+	for (size_t i = 0; i < c->n_listens; i++) {
+		for (size_t k = 0; k < c->listens[i].n_addresses; k++) {
+			free(c->listens[i].addresses[k]);
+		}
+		free(c->listens[i].addresses);
+		free(c->listens[i].ports);
+	}
+	for (size_t i = 0; i < c->n_tls; i++) {
+		free(c->tls[i].certificate);
+		free(c->tls[i].key);
+	}
+	free(c->listens);
+	free(c->tls);
+	free(c->path);
+	free(c->hostname);
+	free(c->data);
+	free(c);
+}
+
+/* ---- reading ------------------------------------------------------------ */
+
+static void take_listen(struct config_listen *l, cfg_t *sec)
+{
+	unsigned n = cfg_size(sec, "addresses");
+
+	default_listen(l, (enum srv_protocol)protocol_of(cfg_title(sec)));
+	if (n) {
+		free(l->addresses[0]);
+		free(l->addresses);
+		l->addresses = xcalloc(n, sizeof(*l->addresses));
+		l->n_addresses = n;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		l->addresses[i] = xstrdup(cfg_getnstr(sec, "addresses", i));
+	}
+	n = cfg_size(sec, "ports");
+	if (n) {
+		uint16_t *ports = xcalloc(n, sizeof(*ports));
+
+		for (unsigned i = 0; i < n; i++) {
+			ports[i] = (uint16_t)cfg_getnint(sec, "ports", i);
+		}
+		set_ports(l, ports, n);
+		free(ports);
+	}
+}
+
+static void take_limits(struct config *c, cfg_t *sec)
+{
+	const char *text = cfg_getstr(sec, "message_size");
+
+	config_parse_size(slice_cstr(text), &c->limits.message_size);
+	text = cfg_getstr(sec, "free_space");
+	config_parse_size(slice_cstr(text), &c->limits.free_space);
+	c->limits.recipients = (unsigned)cfg_getint(sec, "recipients");
+	c->limits.connections = (unsigned)cfg_getint(sec, "connections");
+	c->limits.connections_per_ip =
+		(unsigned)cfg_getint(sec, "connections_per_ip");
+}
+
+bool config_implicit_tls(enum srv_protocol p)
+{
+	return p == SRV_SUBMISSIONS || p == SRV_POP3S || p == SRV_IMAPS;
+}
+
+static int take_tls(struct config *c, cfg_t *cfg, const char *path,
+		    char text[CONFIG_TEXT_MAX])
+{
+	unsigned n = cfg_size(cfg, "tls");
+
+	c->tls = xcalloc(n ? n : 1, sizeof(*c->tls));
+	for (unsigned i = 0; i < n; i++) {
+		cfg_t *sec = cfg_getnsec(cfg, "tls", i);
+		const char *cert = cfg_getstr(sec, "certificate");
+		const char *key = cfg_getstr(sec, "key");
+
+		if (!cert || !key) {
+			snprintf(text, CONFIG_TEXT_MAX,
+				 "%s:%d: tls: expected both certificate and "
+				 "key",
+				 path, sec->line);
+			return -EINVAL;
+		}
+		c->tls[i].certificate = xstrdup(cert);
+		c->tls[i].key = xstrdup(key);
+		c->n_tls++;
+	}
+	return 0;
+}
+
+static int take_all(struct config *c, cfg_t *cfg, const char *path,
+		    char text[CONFIG_TEXT_MAX])
+{
+	unsigned n = cfg_size(cfg, "listen");
+
+	c->threads = (unsigned)cfg_getint(cfg, "threads");
+	c->log_level = level_of(cfg_getstr(cfg, "log_level"));
+	take_limits(c, cfg_getsec(cfg, "limits"));
+	if (n == 0) {
+		listen_everywhere(c);
+	} else {
+		c->listens = xcalloc(n, sizeof(*c->listens));
+	}
+	for (unsigned i = 0; i < n; i++) {
+		take_listen(&c->listens[i], cfg_getnsec(cfg, "listen", i));
+		c->n_listens++;
+	}
+	if (take_tls(c, cfg, path, text) != 0) {
+		return -EINVAL;
+	}
+	for (size_t i = 0; n && c->n_tls == 0 && i < c->n_listens; i++) {
+		if (config_implicit_tls(c->listens[i].protocol)) {
+			snprintf(text, CONFIG_TEXT_MAX,
+				 "%s: listen %s needs a certificate: expected "
+				 "a tls { certificate = ... key = ... } section",
+				 path,
+				 srv_protocol_name[c->listens[i].protocol]);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static cfg_t *grammar(void)
+{
+	static cfg_opt_t tls[] = { CFG_STR("certificate", NULL, CFGF_NODEFAULT),
+				   CFG_STR("key", NULL, CFGF_NODEFAULT),
+				   CFG_END() };
+	static cfg_opt_t listen_[] = {
+		CFG_STR_LIST("addresses", NULL, CFGF_NODEFAULT),
+		CFG_INT_LIST("ports", NULL, CFGF_NODEFAULT), CFG_END()
+	};
+	static cfg_opt_t limits[] = {
+		CFG_STR("message_size", "50M", CFGF_NONE),
+		CFG_STR("free_space", "0", CFGF_NONE),
+		CFG_INT("recipients", 1000, CFGF_NONE),
+		CFG_INT("connections", 8192, CFGF_NONE),
+		CFG_INT("connections_per_ip", 30, CFGF_NONE),
+		CFG_END()
+	};
+	static cfg_opt_t all[] = {
+		CFG_STR("hostname", NULL, CFGF_NODEFAULT),
+		CFG_STR("data", CONFIG_DEFAULT_DATA, CFGF_NONE),
+		CFG_INT("threads", 0, CFGF_NONE),
+		CFG_STR("log_level", "info", CFGF_NONE),
+		CFG_SEC("tls", tls, CFGF_MULTI),
+		CFG_SEC("listen", listen_, CFGF_MULTI | CFGF_TITLE),
+		CFG_SEC("limits", limits, CFGF_NONE),
+		CFG_END()
+	};
+	cfg_t *cfg = cfg_init(all, CFGF_NONE);
+
+	if (!cfg) {
+		BUG("out of memory");
+	}
+	cfg_set_error_function(cfg, on_error);
+	cfg_set_validate_func(cfg, "data", check_path);
+	cfg_set_validate_func(cfg, "threads", check_threads);
+	cfg_set_validate_func(cfg, "log_level", check_level);
+	cfg_set_validate_func(cfg, "listen", check_listen);
+	cfg_set_validate_func(cfg, "listen|ports", check_ports);
+	cfg_set_validate_func(cfg, "listen|addresses", check_addresses);
+	cfg_set_validate_func(cfg, "tls|certificate", check_path);
+	cfg_set_validate_func(cfg, "tls|key", check_path);
+	cfg_set_validate_func(cfg, "limits|message_size", check_message_size);
+	cfg_set_validate_func(cfg, "limits|free_space", check_size);
+	cfg_set_validate_func(cfg, "limits|recipients", check_count);
+	cfg_set_validate_func(cfg, "limits|connections", check_count);
+	cfg_set_validate_func(cfg, "limits|connections_per_ip", check_count);
+	return cfg;
+}
+
+static int parse(cfg_t *cfg, const char *path, struct config **out,
+		 char text[CONFIG_TEXT_MAX])
+{
+	struct config *c;
+	int r = cfg_parse(cfg, path);
+
+	if (r == CFG_FILE_ERROR) {
+		snprintf(text, CONFIG_TEXT_MAX, "%s: cannot be read: %s", path,
+			 strerror(errno));
+		return -errno;
+	}
+	if (r != CFG_SUCCESS) {
+		if (!text[0]) {
+			snprintf(text, CONFIG_TEXT_MAX, "%s: not readable as "
+							"a configuration",
+				 path);
+		}
+		return -EINVAL;
+	}
+	c = bare(cfg_getstr(cfg, "data"), cfg_getstr(cfg, "hostname"));
+	c->path = xstrdup(path);
+	r = take_all(c, cfg, path, text);
+	if (r != 0) {
+		config_free(&c);
+		return r;
+	}
+	*out = c;
+	return 0;
+}
+
+int config_load(const char *path, struct config **out,
+		char text[CONFIG_TEXT_MAX])
+{
+	cfg_t *cfg;
+	int r;
+
+	text[0] = '\0';
+	if (!path) {
+		path = CONFIG_DEFAULT_PATH;
+		if (access(path, F_OK) != 0 && errno == ENOENT) {
+			*out = config_default(CONFIG_DEFAULT_DATA, NULL);
+			return 0;
+		}
+	}
+	error_text = text;
+	cfg = grammar();
+	r = parse(cfg, path, out, text);
+	cfg_free(cfg);
+	error_text = NULL;
+	return r;
+}
