@@ -216,8 +216,7 @@ static struct slice atom(struct cur *c, const char *stop)
  * NUL becomes a space either way. */
 static void add_word(struct addr_parser *p, struct slice raw, bool quoted)
 {
-	bool joins = p->run.n &&
-		     (p->run_open || !p->gap || (!quoted && raw.p[0] == '.'));
+	bool joins = p->run.n && (p->run_open || !p->gap || (!quoted && raw.p[0] == '.'));
 
 	if (!joins) {
 		buf_reset(&p->run);
@@ -249,8 +248,7 @@ static void domain(struct addr_parser *p, const char *stop)
 			const char *close = memchr(start, ']', cur_left(c));
 
 			c->p = close ? close + 1 : c->end;
-			mime_cook_add(slice_make(start, (size_t)(c->p - start)),
-				      &p->host);
+			mime_cook_add(slice_make(start, (size_t)(c->p - start)), &p->host);
 			return;
 		}
 		before = *c;

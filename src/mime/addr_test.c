@@ -61,8 +61,7 @@ static const struct {
 	  "Joe Q. Public|john.q.public@example.com\n" },
 	{ "Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
 	  "Mary Smith|@node.test|mary@example.net\n-|jdoe@test.example\n" },
-	{ "John Doe <jdoe@machine(comment).  example>",
-	  "John Doe|jdoe@machine.example\n" },
+	{ "John Doe <jdoe@machine(comment).  example>", "John Doe|jdoe@machine.example\n" },
 	{ "<@a,@b:c@d>", "-|@a,@b|c@d\n" },
 	{ "a . b @ c . d", "-|a.b@c.d\n" },
 	{ "\"a b\".c@d", "-|a b.c@d\n" },
@@ -72,11 +71,12 @@ static const struct {
 	{ "(before) <a@b>", "before|a@b\n" },
 	{ "a@b (x \\(y (z))", "x (y (z)|a@b\n" },
 	/* 8-bit, IDN, encoded words with specials in them. */
-	{ "J\xc3\xbcrgen <j\xc3\xbcrgen@b\xc3\xbc" "cher.example>",
-	  "J\xc3\xbcrgen|j\xc3\xbcrgen@b\xc3\xbc" "cher.example\n" },
+	{ "J\xc3\xbcrgen <j\xc3\xbcrgen@b\xc3\xbc"
+	  "cher.example>",
+	  "J\xc3\xbcrgen|j\xc3\xbcrgen@b\xc3\xbc"
+	  "cher.example\n" },
 	{ "=?utf-8?Q?Doe,_<x@y>?= <a@b>", "=?utf-8?Q?Doe,_<x@y>?=|a@b\n" },
-	{ "=?utf-8?B?YQ==?= =?utf-8?B?Yg==?= <a@b>",
-	  "=?utf-8?B?YQ==?= =?utf-8?B?Yg==?=|a@b\n" },
+	{ "=?utf-8?B?YQ==?= =?utf-8?B?Yg==?= <a@b>", "=?utf-8?B?YQ==?= =?utf-8?B?Yg==?=|a@b\n" },
 	/* In the wild. */
 	{ "a@b <a@b>", "a@b|a@b\n" },
 	{ "Name user@host", "Name|user@host\n" },
@@ -141,8 +141,7 @@ static void test_spec(void **state)
 		struct arena a;
 
 		arena_init(&a, 1 << 20);
-		mime_addr_spec(mime_addr_parse(slice_cstr(specs[i].body), &a),
-			       &out);
+		mime_addr_spec(mime_addr_parse(slice_cstr(specs[i].body), &a), &out);
 		assert_string_equal(buf_cstr(&out), specs[i].spec);
 		buf_fini(&out);
 		arena_fini(&a);

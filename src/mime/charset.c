@@ -30,8 +30,8 @@ enum charset_how { HOW_ICU, HOW_ASCII };
 struct charset {
 	enum charset_how how;
 	UConverter *cnv;
-	UChar high;	      /* first half of a surrogate pair, or 0 */
-	struct buf held;      /* HOW_ASCII: an unfinished UTF-8 sequence */
+	UChar high;	 /* first half of a surrogate pair, or 0 */
+	struct buf held; /* HOW_ASCII: an unfinished UTF-8 sequence */
 };
 
 /* Labels ICU does not know or knows too narrowly. */
@@ -82,10 +82,9 @@ static const struct {
 };
 
 /* ICU converters that are no charsets of mail, or that hide text. */
-static const char *const refused[] = { "lmbcs",	      "scsu",	     "bocu-1",
-				       "imap-mailbox-name", "cesu-8", "utf16_",
-				       "utf32_",      "ebcdic",	     "ibm-37",
-				       "x-utf-16",    "iso-2022-cn-ext" };
+static const char *const refused[] = { "lmbcs",	 "scsu",     "bocu-1",	       "imap-mailbox-name",
+				       "cesu-8", "utf16_",   "utf32_",	       "ebcdic",
+				       "ibm-37", "x-utf-16", "iso-2022-cn-ext" };
 
 /* Lower case, without quotes and blanks. False: not a name. */
 static bool clean_name(struct slice name, char dst[CHARSET_NAME_MAX])
@@ -105,8 +104,7 @@ static bool clean_name(struct slice name, char dst[CHARSET_NAME_MAX])
 	for (size_t i = 0; i < name.n; i++) {
 		unsigned char c = ascii_lower((unsigned char)name.p[i]);
 
-		if (!ascii_isalpha(c) && !ascii_isdigit(c) &&
-		    (c == 0 || !strchr("-_.:+()", c))) {
+		if (!ascii_isalpha(c) && !ascii_isdigit(c) && (c == 0 || !strchr("-_.:+()", c))) {
 			return false;
 		}
 		dst[n++] = (char)c;
@@ -118,8 +116,7 @@ static bool clean_name(struct slice name, char dst[CHARSET_NAME_MAX])
 /* "cp-850" and "cp_850" are "cp850". */
 static void join_cp(char *name)
 {
-	if (name[0] == 'c' && name[1] == 'p' &&
-	    (name[2] == '-' || name[2] == '_')) {
+	if (name[0] == 'c' && name[1] == 'p' && (name[2] == '-' || name[2] == '_')) {
 		memmove(name + 2, name + 3, strlen(name + 3) + 1);
 	}
 }
@@ -217,8 +214,7 @@ static void add_unit(struct charset *c, UChar u, struct buf *out)
 
 	if (c->high) {
 		if (is_low) {
-			utf8_add(out, 0x10000 + ((uint32_t)(c->high & 0x3ff) << 10) +
-					      (u & 0x3ffu));
+			utf8_add(out, 0x10000 + ((uint32_t)(c->high & 0x3ff) << 10) + (u & 0x3ffu));
 			c->high = 0;
 			return;
 		}
@@ -232,20 +228,18 @@ static void add_unit(struct charset *c, UChar u, struct buf *out)
 	}
 }
 
-static void convert(struct charset *c, struct slice in, bool flush,
-		    struct buf *out)
+static void convert(struct charset *c, struct slice in, bool flush, struct buf *out)
 {
 	const char *src = in.p ? in.p : "";
 	const char *end = src + in.n;
-	UChar units[CHUNK];
+	UChar units[CHUNK] = { 0 };
 	UErrorCode e;
 
 	do {
 		UChar *at = units;
 
 		e = U_ZERO_ERROR;
-		ucnv_toUnicode(c->cnv, &at, units + CHUNK, &src, end, NULL,
-			       flush, &e);
+		ucnv_toUnicode(c->cnv, &at, units + CHUNK, &src, end, NULL, flush, &e);
 		for (const UChar *u = units; u < at; u++) {
 			add_unit(c, *u, out);
 		}
@@ -261,10 +255,9 @@ static void convert(struct charset *c, struct slice in, bool flush,
 
 /* windows-1252's 0x80..0x9f; 0: not assigned. */
 static const uint16_t high_1252[32] = {
-	0x20ac, 0,	0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
-	0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0,	0x017d, 0,
-	0,	0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
-	0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,	0x017e, 0x0178,
+	0x20ac, 0,	0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
+	0x2039, 0x0152, 0,	0x017d, 0,	0,	0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+	0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0,	0x017e, 0x0178,
 };
 
 static void add_1252(struct buf *out, unsigned char b)
@@ -292,8 +285,7 @@ static size_t add_guessed(struct slice s, bool more, struct buf *out)
 
 		if (cp >= 0) {
 			buf_add(out, slice_make(before.p, before.n - s.n));
-		} else if (more &&
-			   before.n < sequence_len((unsigned char)before.p[0])) {
+		} else if (more && before.n < sequence_len((unsigned char)before.p[0])) {
 			return all - before.n;
 		} else {
 			s = slice_from(before, 1);
@@ -314,8 +306,7 @@ static void feed_ascii(struct charset *c, struct slice in, struct buf *out)
 		buf_consume(&c->held, taken);
 	}
 	if (in.n) {
-		buf_add(&c->held,
-			slice_from(in, add_guessed(in, true, out)));
+		buf_add(&c->held, slice_from(in, add_guessed(in, true, out)));
 	}
 }
 

@@ -50,8 +50,7 @@ static void test_cases(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct buf out = BUF_INIT(1 << 16);
 
-		charset_to_utf8(slice_cstr(cases[i].name),
-				slice_cstr(cases[i].in), &out);
+		charset_to_utf8(slice_cstr(cases[i].name), slice_cstr(cases[i].in), &out);
 		assert_string_equal(buf_cstr(&out), cases[i].want);
 		buf_fini(&out);
 	}
@@ -86,7 +85,11 @@ static void test_utf16(void **state)
 	struct buf out = BUF_INIT(1 << 16);
 
 	(void)state;
-	charset_to_utf8(S("utf-16"), S("\xff\xfe" "a\0" "\x3d\xd8\x00\xde"), &out);
+	charset_to_utf8(S("utf-16"),
+			S("\xff\xfe"
+			  "a\0"
+			  "\x3d\xd8\x00\xde"),
+			&out);
 	assert_slice(buf_slice(&out), "a\xf0\x9f\x98\x80");
 	buf_reset(&out);
 	/* Lone surrogates and half a character. */
@@ -99,9 +102,12 @@ static void test_utf16(void **state)
 static void test_known(void **state)
 {
 	static const char *const unknown[] = {
-		"", "nonsense", "utf-8,swap", "imap-mailbox-name", "LMBCS-1",
-		"scsu", "BOCU-1", "utf-8=x", "a b", "../../x", "\"\"",
-		"x-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+		"",	      "nonsense",
+		"utf-8,swap", "imap-mailbox-name",
+		"LMBCS-1",    "scsu",
+		"BOCU-1",     "utf-8=x",
+		"a b",	      "../../x",
+		"\"\"",	      "x-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
 	};
 
 	(void)state;
@@ -114,15 +120,16 @@ static void test_known(void **state)
 }
 
 static const char *const all[] = {
-	"utf-8", "utf-7", "utf-16", "utf-16be", "utf-16le", "utf-32",
-	"us-ascii", "iso-8859-1", "iso-8859-2", "iso-8859-3", "iso-8859-4",
-	"iso-8859-5", "iso-8859-6", "iso-8859-7", "iso-8859-8", "iso-8859-9",
-	"iso-8859-10", "iso-8859-13", "iso-8859-14", "iso-8859-15",
-	"windows-874", "windows-1250", "windows-1253", "windows-1254",
-	"windows-1255", "windows-1256", "windows-1257", "windows-1258",
-	"koi8-r", "koi8-u", "macintosh", "cp437", "cp850", "cp866", "big5",
-	"gb2312", "gbk", "gb18030", "hz-gb-2312", "euc-jp", "shift_jis",
-	"iso-2022-jp", "iso-2022-kr", "iso-2022-cn", "euc-kr", "tis-620",
+	"utf-8",	"utf-7",	"utf-16",	"utf-16be",	"utf-16le",
+	"utf-32",	"us-ascii",	"iso-8859-1",	"iso-8859-2",	"iso-8859-3",
+	"iso-8859-4",	"iso-8859-5",	"iso-8859-6",	"iso-8859-7",	"iso-8859-8",
+	"iso-8859-9",	"iso-8859-10",	"iso-8859-13",	"iso-8859-14",	"iso-8859-15",
+	"windows-874",	"windows-1250", "windows-1253", "windows-1254", "windows-1255",
+	"windows-1256", "windows-1257", "windows-1258", "koi8-r",	"koi8-u",
+	"macintosh",	"cp437",	"cp850",	"cp866",	"big5",
+	"gb2312",	"gbk",		"gb18030",	"hz-gb-2312",	"euc-jp",
+	"shift_jis",	"iso-2022-jp",	"iso-2022-kr",	"iso-2022-cn",	"euc-kr",
+	"tis-620",
 };
 
 /* Every byte pair in every charset gives valid UTF-8 (MI-09). */
@@ -154,8 +161,8 @@ static void test_garbage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),  cmocka_unit_test(test_streams),
-		cmocka_unit_test(test_utf16),  cmocka_unit_test(test_known),
+		cmocka_unit_test(test_cases),	cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_utf16),	cmocka_unit_test(test_known),
 		cmocka_unit_test(test_garbage),
 	};
 

@@ -39,8 +39,7 @@ static bool param_on_next_line(struct cur ahead)
 	while (ahead.p < ahead.end && mime_is_space((unsigned char)*ahead.p)) {
 		ahead.p++;
 	}
-	if (!memchr(start, '\n', (size_t)(ahead.p - start)) ||
-	    mime_token(&ahead).n == 0) {
+	if (!memchr(start, '\n', (size_t)(ahead.p - start)) || mime_token(&ahead).n == 0) {
 		return false;
 	}
 	cur_skip_wsp(&ahead);
@@ -97,8 +96,7 @@ static bool param(struct cur *c, struct arena *a, struct params *ps)
 		return true;
 	}
 	mime_skip_cfws(c, NULL);
-	value = cur_opt(c, '"') ? quoted_value(c, a) :
-				  mime_unfold_dup(bare_value(c), a);
+	value = cur_opt(c, '"') ? quoted_value(c, a) : mime_unfold_dup(bare_value(c), a);
 	if (name.n == 0) {
 		return true;
 	}
@@ -152,14 +150,12 @@ static struct star star_split(struct slice name)
 	return s;
 }
 
-static const struct mime_param *star_find(const struct mime_param *p,
-					  struct slice base, int section,
-					  struct star *out)
+static const struct mime_param *star_find(const struct mime_param *p, struct slice base,
+					  int section, struct star *out)
 {
 	for (; p; p = p->next) {
 		*out = star_split(p->name);
-		if (out->starred && out->section == section &&
-		    slice_ieq(out->base, base)) {
+		if (out->starred && out->section == section && slice_ieq(out->base, base)) {
 			return p;
 		}
 	}
@@ -180,8 +176,8 @@ static void percent_decode(struct slice s, struct buf *out)
 	for (size_t i = 0; i < s.n; i++) {
 		int hi, lo;
 
-		if (s.p[i] == '%' && i + 2 < s.n &&
-		    (hi = hex(s.p[i + 1])) >= 0 && (lo = hex(s.p[i + 2])) >= 0) {
+		if (s.p[i] == '%' && i + 2 < s.n && (hi = hex(s.p[i + 1])) >= 0 &&
+		    (lo = hex(s.p[i + 2])) >= 0) {
 			buf_addc(out, (char)(hi << 4 | lo));
 			i += 2;
 		} else {
@@ -210,8 +206,8 @@ static struct slice star_charset(struct slice *value)
 }
 
 /* All sections of base from the first on, up to a gap. False: none. */
-static bool star_join(const struct mime_param *all, struct slice base,
-		      struct buf *raw, struct slice *charset_out)
+static bool star_join(const struct mime_param *all, struct slice base, struct buf *raw,
+		      struct slice *charset_out)
 {
 	struct star s;
 	const struct mime_param *p = star_find(all, base, -1, &s);
@@ -239,8 +235,8 @@ static bool star_join(const struct mime_param *all, struct slice base,
 	}
 }
 
-static struct mime_param *star_make(struct slice base, struct slice charset,
-				    struct slice raw, struct arena *a)
+static struct mime_param *star_make(struct slice base, struct slice charset, struct slice raw,
+				    struct arena *a)
 {
 	struct mime_param *p = arena_new(a, struct mime_param);
 	struct buf utf8 = BUF_INIT(MIME_HEADER_MAX * 4);
@@ -262,10 +258,8 @@ static struct mime_param *star_make(struct slice base, struct slice charset,
 
 /* What stands for p in the joined list: a copy, or all its sections joined;
  * NULL: it has been joined already, or the arena is full. */
-static struct mime_param *star_one(const struct mime_param *all,
-				   const struct mime_param *p,
-				   const struct mime_param *done,
-				   struct arena *a)
+static struct mime_param *star_one(const struct mime_param *all, const struct mime_param *p,
+				   const struct mime_param *done, struct arena *a)
 {
 	struct star s = star_split(p->name);
 	struct buf raw = BUF_INIT(MIME_HEADER_MAX);
@@ -312,9 +306,8 @@ static struct mime_param *params(struct cur *c, struct arena *a)
 	return ps.starred ? star_merge(ps.first, a) : ps.first;
 }
 
-bool mime_content_type(struct slice body, struct arena *a,
-		       struct slice *type_out, struct slice *subtype_out,
-		       struct mime_param **params_out)
+bool mime_content_type(struct slice body, struct arena *a, struct slice *type_out,
+		       struct slice *subtype_out, struct mime_param **params_out)
 {
 	struct cur c = cur_init(body);
 	struct slice type, subtype;
@@ -336,8 +329,7 @@ bool mime_content_type(struct slice body, struct arena *a,
 	return type_out->p && subtype_out->p;
 }
 
-bool mime_content_disposition(struct slice body, struct arena *a,
-			      struct slice *disp_out,
+bool mime_content_disposition(struct slice body, struct arena *a, struct slice *disp_out,
 			      struct mime_param **params_out)
 {
 	struct cur c = cur_init(body);

@@ -31,10 +31,8 @@ static const struct {
 } cases[] = {
 	{ "text/plain", "text/plain" },
 	{ " Text / HTML ; Charset = utf-8 ", "Text/HTML Charset=utf-8" },
-	{ "text/plain; charset=us-ascii (Plain text)",
-	  "text/plain charset=us-ascii" },
-	{ "text/plain (x) ; (y) charset (z) = (w) \"us-ascii\"",
-	  "text/plain charset=us-ascii" },
+	{ "text/plain; charset=us-ascii (Plain text)", "text/plain charset=us-ascii" },
+	{ "text/plain (x) ; (y) charset (z) = (w) \"us-ascii\"", "text/plain charset=us-ascii" },
 	{ "a/b; x=\"a;b\\\"c\\\\\"; y=2", "a/b x=a;b\"c\\ y=2" },
 	{ "a/b; x=\"open", "a/b x=open" },
 	{ "a/b; name=my file.txt; y=2", "a/b name=my file.txt y=2" },
@@ -73,8 +71,7 @@ static const struct {
 	{ "a/b; t*=nonsense''%e4%zz%4", "a/b t=\xc3\xa4%zz%4" },
 	{ "a/b; t*='%41", "a/b t='A" },
 	{ "a/b; t*=utf-8''a%0d%0ab%00c", "a/b t=a  b c" },
-	{ "a/b; *=1; t**=2; t*x=3; t*1000=4",
-	  "a/b *=1 t**=2 t*x=3 t*1000=4" },
+	{ "a/b; *=1; t**=2; t*x=3; t*1000=4", "a/b *=1 t**=2 t*x=3 t*1000=4" },
 	{ "a/b; t*0*=utf-8''%e2%82; t*1*=%ac", "a/b t=\xe2\x82\xac" },
 };
 
@@ -98,8 +95,8 @@ static void test_disposition(void **state)
 
 	(void)state;
 	arena_init(&a, 1 << 20);
-	assert_true(mime_content_disposition(
-		S(" (c) Attachment; filename=\"a b.txt\"; size=3"), &a, &disp, &p));
+	assert_true(mime_content_disposition(S(" (c) Attachment; filename=\"a b.txt\"; size=3"), &a,
+					     &disp, &p));
 	assert_slice(disp, "Attachment");
 	assert_slice(mime_param_get(p, S("FileName")), "a b.txt");
 	assert_slice(mime_param_get(p, S("size")), "3");

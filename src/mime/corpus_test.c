@@ -26,19 +26,15 @@ enum { LF = 1, CRLF = 2, BOTH = 3 };
 
 static const char COMMENT_ONLY[] =
 	"an address that is only a comment is no address; they make it a name";
-static const char NO_DOMAIN[] =
-	"a lone word is a mailbox without a domain, which ENVELOPE can say "
-	"(RFC 3501 7.4.2); they make it a name";
-static const char COMMENT[] =
-	"a comment is not part of a phrase (RFC 5322 3.2.2); they keep it";
-static const char BAD_TIME[] =
-	"the hour is written l8 with a letter: we read 8:14:23 +1000, they "
-	"read second 232 and no zone";
+static const char NO_DOMAIN[] = "a lone word is a mailbox without a domain, which ENVELOPE can say "
+				"(RFC 3501 7.4.2); they make it a name";
+static const char COMMENT[] = "a comment is not part of a phrase (RFC 5322 3.2.2); they keep it";
+static const char BAD_TIME[] = "the hour is written l8 with a letter: we read 8:14:23 +1000, they "
+			       "read second 232 and no zone";
 static const char ENCODED_MESSAGE[] =
 	"message/rfc822 in base64 is against RFC 2046 5.2.1: offsets into the "
 	"decoded text are none into the message, so it stays encoded here";
-static const char RAW_8BIT[] =
-	"unlabelled 8-bit text is windows-1252 here; they make it U+FFFD";
+static const char RAW_8BIT[] = "unlabelled 8-bit text is windows-1252 here; they make it U+FFFD";
 
 /* One place: the message, the part (IMAP-like, "0" the root), what. */
 static struct known {
@@ -65,10 +61,8 @@ static unsigned compared, unexpected;
 static struct known *known_row(const struct ctx *c, const char *what)
 {
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strcmp(known[i].file, c->file) == 0 &&
-		    strcmp(known[i].part, c->part) == 0 &&
-		    strcmp(known[i].what, what) == 0 &&
-		    (known[i].forms & c->form)) {
+		if (strcmp(known[i].file, c->file) == 0 && strcmp(known[i].part, c->part) == 0 &&
+		    strcmp(known[i].what, what) == 0 && (known[i].forms & c->form)) {
 			return &known[i];
 		}
 	}
@@ -91,8 +85,7 @@ static bool same_but_8bit(struct slice ours, const char *theirs)
 	return ours.n == want.n;
 }
 
-static void differ(struct ctx *c, const char *what, struct slice got,
-		   const char *want)
+static void differ(struct ctx *c, const char *what, struct slice got, const char *want)
 {
 	struct known *row = known_row(c, what);
 
@@ -101,22 +94,19 @@ static void differ(struct ctx *c, const char *what, struct slice got,
 		return;
 	}
 	unexpected++;
-	print_error("%s (%s) part %s %s:\n  ours   \"%.*s\"\n  theirs \"%s\"\n",
-		    c->file, c->form == LF ? "LF" : "CRLF", c->part, what,
-		    (int)(got.n < 300 ? got.n : 300), got.p ? got.p : "", want);
+	print_error("%s (%s) part %s %s:\n  ours   \"%.*s\"\n  theirs \"%s\"\n", c->file,
+		    c->form == LF ? "LF" : "CRLF", c->part, what, (int)(got.n < 300 ? got.n : 300),
+		    got.p ? got.p : "", want);
 }
 
-static void check_number(struct ctx *c, const char *what, uint64_t got,
-			 const json_t *want)
+static void check_number(struct ctx *c, const char *what, uint64_t got, const json_t *want)
 {
 	char ours[32], theirs[32];
 
 	compared++;
-	if ((json_int_t)got != json_integer_value(want) ||
-	    !json_is_integer(want)) {
+	if ((json_int_t)got != json_integer_value(want) || !json_is_integer(want)) {
 		snprintf(ours, sizeof(ours), "%llu", (unsigned long long)got);
-		snprintf(theirs, sizeof(theirs), "%lld",
-			 (long long)json_integer_value(want));
+		snprintf(theirs, sizeof(theirs), "%lld", (long long)json_integer_value(want));
 		differ(c, what, slice_cstr(ours), theirs);
 	}
 }
@@ -127,23 +117,19 @@ static struct slice json_slice(const json_t *s)
 }
 
 /* null means empty or absent here. */
-static void check_text(struct ctx *c, const char *what, struct slice got,
-		       const json_t *want)
+static void check_text(struct ctx *c, const char *what, struct slice got, const json_t *want)
 {
 	compared++;
 	if (!slice_eq(got, json_slice(want))) {
-		differ(c, what, got,
-		       json_is_string(want) ? json_string_value(want) : "null");
+		differ(c, what, got, json_is_string(want) ? json_string_value(want) : "null");
 	}
 }
 
-static void check_itext(struct ctx *c, const char *what, struct slice got,
-			const json_t *want)
+static void check_itext(struct ctx *c, const char *what, struct slice got, const json_t *want)
 {
 	compared++;
 	if (!slice_ieq(got, json_slice(want))) {
-		differ(c, what, got,
-		       json_is_string(want) ? json_string_value(want) : "null");
+		differ(c, what, got, json_is_string(want) ? json_string_value(want) : "null");
 	}
 }
 
@@ -157,8 +143,8 @@ static struct slice bare_id(struct slice s)
 	return s;
 }
 
-static void value_text(struct ctx *c, const char *what, struct slice name,
-		       struct slice body, const json_t *want)
+static void value_text(struct ctx *c, const char *what, struct slice name, struct slice body,
+		       const json_t *want)
 {
 	struct buf flat = BUF_INIT(TEST_MAX);
 	struct buf text = BUF_INIT(TEST_MAX);
@@ -168,8 +154,7 @@ static void value_text(struct ctx *c, const char *what, struct slice name,
 	mime_decode_text(buf_slice(&flat), &text);
 	got = buf_slice(&text);
 	/* They give identifiers without their brackets. */
-	if (slice_ieq(name, S("Message-ID")) ||
-	    slice_ieq(name, S("Content-ID")) ||
+	if (slice_ieq(name, S("Message-ID")) || slice_ieq(name, S("Content-ID")) ||
 	    slice_ieq(name, S("Return-Path"))) {
 		got = bare_id(got);
 	}
@@ -178,8 +163,8 @@ static void value_text(struct ctx *c, const char *what, struct slice name,
 	buf_fini(&text);
 }
 
-static void one_address(struct ctx *c, const char *what,
-			const struct mime_addr *ad, const json_t *want)
+static void one_address(struct ctx *c, const char *what, const struct mime_addr *ad,
+			const json_t *want)
 {
 	struct buf name = BUF_INIT(TEST_MAX);
 	struct buf spec = BUF_INIT(TEST_MAX);
@@ -192,8 +177,7 @@ static void one_address(struct ctx *c, const char *what,
 	buf_fini(&spec);
 }
 
-static void value_address(struct ctx *c, const char *what, struct slice body,
-			  const json_t *want)
+static void value_address(struct ctx *c, const char *what, struct slice body, const json_t *want)
 {
 	const json_t *list = json_object_get(want, "List");
 	const struct mime_addr *ad;
@@ -216,14 +200,12 @@ static void value_address(struct ctx *c, const char *what, struct slice body,
 	arena_fini(&a);
 }
 
-static void value_date(struct ctx *c, const char *what, struct slice body,
-		       const json_t *want)
+static void value_date(struct ctx *c, const char *what, struct slice body, const json_t *want)
 {
 	char got[64] = "unreadable", theirs[64];
 	struct mime_date d;
 	json_int_t zone, v[6];
-	static const char *const keys[6] = { "year", "month",  "day",
-					     "hour", "minute", "second" };
+	static const char *const keys[6] = { "year", "month", "day", "hour", "minute", "second" };
 
 	for (int i = 0; i < 6; i++) {
 		v[i] = json_integer_value(json_object_get(want, keys[i]));
@@ -233,12 +215,11 @@ static void value_date(struct ctx *c, const char *what, struct slice body,
 	if (json_is_true(json_object_get(want, "tz_before_gmt"))) {
 		zone = -zone;
 	}
-	snprintf(theirs, sizeof(theirs), "%d-%d-%d %d:%d:%d %d", (int)v[0],
-		 (int)v[1], (int)v[2], (int)v[3], (int)v[4], (int)v[5],
-		 (int)zone);
+	snprintf(theirs, sizeof(theirs), "%d-%d-%d %d:%d:%d %d", (int)v[0], (int)v[1], (int)v[2],
+		 (int)v[3], (int)v[4], (int)v[5], (int)zone);
 	if (mime_date_parse(body, &d) == 0) {
-		snprintf(got, sizeof(got), "%d-%d-%d %d:%d:%d %d", d.year,
-			 d.month, d.day, d.hour, d.minute, d.second, d.zone);
+		snprintf(got, sizeof(got), "%d-%d-%d %d:%d:%d %d", d.year, d.month, d.day, d.hour,
+			 d.minute, d.second, d.zone);
 	}
 	compared++;
 	if (strcmp(got, theirs) != 0) {
@@ -247,18 +228,16 @@ static void value_date(struct ctx *c, const char *what, struct slice body,
 }
 
 /* Of a Received field only the date maps. */
-static void value_received(struct ctx *c, const char *what, struct slice body,
-			   const json_t *want)
+static void value_received(struct ctx *c, const char *what, struct slice body, const json_t *want)
 {
 	size_t at = slice_rchr(body, ';');
 
 	assert_true(at != SIZE_MAX);
-	value_date(c, what, slice_from(body, at + 1),
-		   json_object_get(want, "date"));
+	value_date(c, what, slice_from(body, at + 1), json_object_get(want, "date"));
 }
 
-static void check_params(struct ctx *c, const char *what,
-			 const struct mime_param *p, const json_t *want)
+static void check_params(struct ctx *c, const char *what, const struct mime_param *p,
+			 const json_t *want)
 {
 	size_t n = 0;
 
@@ -268,8 +247,7 @@ static void check_params(struct ctx *c, const char *what,
 
 		mime_decode_text(p->value, &value);
 		check_itext(c, what, p->name, json_object_get(one, "name"));
-		check_text(c, what, buf_slice(&value),
-			   json_object_get(one, "value"));
+		check_text(c, what, buf_slice(&value), json_object_get(one, "value"));
 		buf_fini(&value);
 	}
 	compared++;
@@ -278,8 +256,8 @@ static void check_params(struct ctx *c, const char *what,
 	}
 }
 
-static void value_content(struct ctx *c, const char *what, struct slice name,
-			  struct slice body, const json_t *want)
+static void value_content(struct ctx *c, const char *what, struct slice name, struct slice body,
+			  const json_t *want)
 {
 	struct slice type = S("unreadable"), subtype = { 0 };
 	struct mime_param *params = NULL;
@@ -297,8 +275,8 @@ static void value_content(struct ctx *c, const char *what, struct slice name,
 	arena_fini(&a);
 }
 
-static void check_value(struct ctx *c, const char *what,
-			const struct mime_field *f, const json_t *want)
+static void check_value(struct ctx *c, const char *what, const struct mime_field *f,
+			const json_t *want)
 {
 	const json_t *v;
 	struct mime_date d;
@@ -341,8 +319,7 @@ static bool same_name(struct slice ours, const json_t *theirs)
 	return slice_ieq(slice_cstr(name), json_slice(theirs));
 }
 
-static void check_field(struct ctx *c, const struct mime_field *f,
-			const json_t *want)
+static void check_field(struct ctx *c, const struct mime_field *f, const json_t *want)
 {
 	char what[64] = "header";
 	size_t end = (size_t)(f->raw.p - c->msg.p) + f->raw.n;
@@ -352,19 +329,16 @@ static void check_field(struct ctx *c, const struct mime_field *f,
 	if (!same_name(f->name, json_object_get(want, "name"))) {
 		differ(c, what, S("another name"), "");
 	}
-	check_number(c, what, (size_t)(f->raw.p - c->msg.p),
-		     json_object_get(want, "offset_field"));
+	check_number(c, what, (size_t)(f->raw.p - c->msg.p), json_object_get(want, "offset_field"));
 	check_number(c, what, (size_t)(f->body.p - c->msg.p),
 		     json_object_get(want, "offset_start"));
 	check_number(c, what, end, json_object_get(want, "offset_end"));
 	check_value(c, what, f, json_object_get(want, "value"));
 }
 
-static void check_header(struct ctx *c, const struct mime_part *part,
-			 const json_t *headers)
+static void check_header(struct ctx *c, const struct mime_part *part, const json_t *headers)
 {
-	struct slice header = slice_sub(c->msg, part->header_off,
-					part->header_len);
+	struct slice header = slice_sub(c->msg, part->header_off, part->header_len);
 	struct mime_field f;
 	size_t n = 0;
 
@@ -388,8 +362,7 @@ static enum codec_kind codec_of(struct slice encoding)
 	if (slice_ieq(encoding, S("base64"))) {
 		return CODEC_BASE64;
 	}
-	return slice_ieq(encoding, S("quoted-printable")) ? CODEC_QP :
-							    CODEC_IDENTITY;
+	return slice_ieq(encoding, S("quoted-printable")) ? CODEC_QP : CODEC_IDENTITY;
 }
 
 static void check_bytes(struct ctx *c, struct slice got, const json_t *want)
@@ -398,8 +371,7 @@ static void check_bytes(struct ctx *c, struct slice got, const json_t *want)
 	bool same = n == got.n;
 
 	for (size_t i = 0; same && i < n; i++) {
-		same = json_integer_value(json_array_get(want, i)) ==
-		       (unsigned char)got.p[i];
+		same = json_integer_value(json_array_get(want, i)) == (unsigned char)got.p[i];
 	}
 	compared++;
 	if (!same) {
@@ -407,22 +379,19 @@ static void check_bytes(struct ctx *c, struct slice got, const json_t *want)
 	}
 }
 
-static void check_leaf(struct ctx *c, const struct mime_part *part,
-		       const json_t *body, bool theirs_raw)
+static void check_leaf(struct ctx *c, const struct mime_part *part, const json_t *body,
+		       bool theirs_raw)
 {
-	struct codec codec = { .kind = theirs_raw ? CODEC_IDENTITY :
-						    codec_of(part->encoding) };
+	struct codec codec = { .kind = theirs_raw ? CODEC_IDENTITY : codec_of(part->encoding) };
 	struct slice charset = mime_param_get(part->params, S("charset"));
 	struct buf bytes = BUF_INIT(TEST_MAX);
 	struct buf text = BUF_INIT(TEST_MAX);
 	const json_t *want;
 
-	codec_feed(&codec, &bytes,
-		   slice_sub(c->msg, part->body_off, part->body_len));
+	codec_feed(&codec, &bytes, slice_sub(c->msg, part->body_off, part->body_len));
 	codec_end(&codec, &bytes);
 	charset_to_utf8(charset, buf_slice(&bytes), &text);
-	if ((want = json_object_get(body, "Text")) ||
-	    (want = json_object_get(body, "Html"))) {
+	if ((want = json_object_get(body, "Text")) || (want = json_object_get(body, "Html"))) {
 		check_text(c, "body", buf_slice(&text), want);
 	} else if ((want = json_object_get(body, "Binary")) ||
 		   (want = json_object_get(body, "InlineBinary"))) {
@@ -434,11 +403,11 @@ static void check_leaf(struct ctx *c, const struct mime_part *part,
 	buf_fini(&text);
 }
 
-static void check_part(struct ctx *c, const struct mime_part *part,
-		       const json_t *parts, size_t index);
+static void check_part(struct ctx *c, const struct mime_part *part, const json_t *parts,
+		       size_t index);
 
-static void check_multipart(struct ctx *c, const struct mime_part *part,
-			    const json_t *parts, const json_t *ids)
+static void check_multipart(struct ctx *c, const struct mime_part *part, const json_t *parts,
+			    const json_t *ids)
 {
 	size_t n = 0;
 
@@ -447,8 +416,8 @@ static void check_multipart(struct ctx *c, const struct mime_part *part,
 		const json_t *id = json_array_get(ids, n++);
 
 		memcpy(before, c->part, sizeof(before));
-		snprintf(c->part + strlen(before),
-			 sizeof(c->part) - strlen(before), ".%u", (unsigned)n);
+		snprintf(c->part + strlen(before), sizeof(c->part) - strlen(before), ".%u",
+			 (unsigned)n);
 		if (id) {
 			check_part(c, part, parts, (size_t)json_integer_value(id));
 		}
@@ -462,8 +431,7 @@ static void check_multipart(struct ctx *c, const struct mime_part *part,
 
 /* The message inside. One in base64 they decode first, so that nothing in it
  * stands where it stands for us: that alone is the difference. */
-static void check_inner(struct ctx *c, const struct mime_part *part,
-			const json_t *parts)
+static void check_inner(struct ctx *c, const struct mime_part *part, const json_t *parts)
 {
 	size_t n = strlen(c->part);
 
@@ -476,8 +444,8 @@ static void check_inner(struct ctx *c, const struct mime_part *part,
 	c->part[n] = 0;
 }
 
-static void check_part(struct ctx *c, const struct mime_part *part,
-		       const json_t *parts, size_t index)
+static void check_part(struct ctx *c, const struct mime_part *part, const json_t *parts,
+		       size_t index)
 {
 	const json_t *p = json_array_get(parts, index);
 	const json_t *body = json_object_get(p, "body");
@@ -485,10 +453,8 @@ static void check_part(struct ctx *c, const struct mime_part *part,
 	const json_t *message = json_object_get(body, "Message");
 
 	assert_non_null(p);
-	check_number(c, "offset_header", part->header_off,
-		     json_object_get(p, "offset_header"));
-	check_number(c, "offset_body", part->body_off,
-		     json_object_get(p, "offset_body"));
+	check_number(c, "offset_header", part->header_off, json_object_get(p, "offset_header"));
+	check_number(c, "offset_body", part->body_off, json_object_get(p, "offset_body"));
 	check_number(c, "offset_end", part->body_off + part->body_len,
 		     json_object_get(p, "offset_end"));
 	check_header(c, part, json_object_get(p, "headers"));
@@ -497,9 +463,7 @@ static void check_part(struct ctx *c, const struct mime_part *part,
 	} else if (part->kind == MIME_MESSAGE && message) {
 		check_inner(c, part, json_object_get(message, "parts"));
 	} else if (part->kind == MIME_LEAF) {
-		check_leaf(c, part, body,
-			   json_is_true(json_object_get(
-				   p, "is_encoding_problem")));
+		check_leaf(c, part, body, json_is_true(json_object_get(p, "is_encoding_problem")));
 	} else {
 		differ(c, "kind", S("something with parts"), "another kind");
 	}
@@ -510,7 +474,7 @@ static void check_part(struct ctx *c, const struct mime_part *part,
 static void read_file(const char *path, struct buf *out)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char chunk[4096];
+	char chunk[1024];
 	ssize_t n;
 
 	if (fd < 0) {
@@ -553,8 +517,7 @@ static void check_message(const char *dir, const char *file, unsigned form)
 	read_file(path, &raw);
 	make_form(buf_slice(&raw), form, &msg);
 	c.msg = buf_slice(&msg);
-	snprintf(path, sizeof(path), "%s/%s.%s", dir, file,
-		 form == LF ? "json" : "crlf.json");
+	snprintf(path, sizeof(path), "%s/%s.%s", dir, file, form == LF ? "json" : "crlf.json");
 	want = json_load_file(path, JSON_ALLOW_NUL, &e);
 	if (!want) {
 		fail_msg("%s: %s", path, e.text);
@@ -583,8 +546,7 @@ static unsigned check_folder(const char *dir, const char *folder)
 		char file[300];
 
 		if (slice_ends(name, S(".eml"))) {
-			snprintf(file, sizeof(file), "%s/%.*s", folder,
-				 (int)name.n - 4, name.p);
+			snprintf(file, sizeof(file), "%s/%.*s", folder, (int)name.n - 4, name.p);
 			check_message(dir, file, LF);
 			check_message(dir, file, CRLF);
 			count++;
@@ -606,9 +568,8 @@ static void test_messages(void **state)
 	assert_true(compared > 10000);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (known[i].seen != known[i].forms) {
-			print_error("%s part %s %s differs no more: %s\n",
-				    known[i].file, known[i].part, known[i].what,
-				    known[i].why);
+			print_error("%s part %s %s differs no more: %s\n", known[i].file,
+				    known[i].part, known[i].what, known[i].why);
 			unexpected++;
 		}
 	}

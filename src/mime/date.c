@@ -24,20 +24,17 @@ struct date_parser {
 
 static const char months[12][4] = { "jan", "feb", "mar", "apr", "may", "jun",
 				    "jul", "aug", "sep", "oct", "nov", "dec" };
-static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed",
-				 "Thu", "Fri", "Sat" };
+static const char days[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
 
 static const struct {
 	char name[5];
 	int hours;
 } zones[] = {
-	{ "est", -5 }, { "edt", -4 }, { "cst", -6 },  { "cdt", -5 },
-	{ "mst", -7 }, { "mdt", -6 }, { "pst", -8 },  { "pdt", -7 },
-	{ "cet", 1 },  { "mez", 1 },  { "cest", 2 },  { "bst", 1 },
-	{ "met", 1 },  { "mest", 2 }, { "eet", 2 },   { "eest", 3 },
-	{ "wet", 0 },  { "west", 1 }, { "jst", 9 },   { "kst", 9 },
-	{ "msk", 3 },  { "msd", 4 },  { "hst", -10 }, { "akst", -9 },
-	{ "akdt", -8 },
+	{ "est", -5 }, { "edt", -4 }, { "cst", -6 },  { "cdt", -5 },  { "mst", -7 },
+	{ "mdt", -6 }, { "pst", -8 }, { "pdt", -7 },  { "cet", 1 },   { "mez", 1 },
+	{ "cest", 2 }, { "bst", 1 },  { "met", 1 },   { "mest", 2 },  { "eet", 2 },
+	{ "eest", 3 }, { "wet", 0 },  { "west", 1 },  { "jst", 9 },   { "kst", 9 },
+	{ "msk", 3 },  { "msd", 4 },  { "hst", -10 }, { "akst", -9 }, { "akdt", -8 },
 };
 
 /* Days since 1970-01-01 of a proleptic Gregorian date. */
@@ -71,8 +68,7 @@ static void name_token(struct date_parser *p, struct slice s)
 	struct slice three = slice_sub(s, 0, 3);
 
 	for (int m = 0; m < 12; m++) {
-		if (!p->have_month && s.n >= 3 &&
-		    slice_ieq(three, slice_cstr(months[m]))) {
+		if (!p->have_month && s.n >= 3 && slice_ieq(three, slice_cstr(months[m]))) {
 			p->d.month = m + 1;
 			p->have_month = true;
 			return;
@@ -84,8 +80,7 @@ static void name_token(struct date_parser *p, struct slice s)
 		p->am = true;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
-		if (p->have_time && !p->have_zone &&
-		    slice_ieq(s, slice_cstr(zones[i].name))) {
+		if (p->have_time && !p->have_zone && slice_ieq(s, slice_cstr(zones[i].name))) {
 			p->d.zone = zones[i].hours * 60;
 			p->have_zone = true;
 		}
@@ -199,9 +194,9 @@ static bool in_range(const struct date_parser *p)
 {
 	const struct mime_date *d = &p->d;
 
-	return p->have_day && p->have_month && p->have_year && d->year >= 1 &&
-	       d->year <= 9999 && d->day >= 1 && d->day <= 31 && d->hour >= 0 &&
-	       d->hour <= 24 && d->minute <= 59 && d->second <= 60;
+	return p->have_day && p->have_month && p->have_year && d->year >= 1 && d->year <= 9999 &&
+	       d->day >= 1 && d->day <= 31 && d->hour >= 0 && d->hour <= 24 && d->minute <= 59 &&
+	       d->second <= 60;
 }
 
 int mime_date_parse(struct slice body, struct mime_date *out)
@@ -223,9 +218,8 @@ int mime_date_parse(struct slice body, struct mime_date *out)
 	if (!in_range(&p)) {
 		return -EINVAL;
 	}
-	p.d.unix_seconds = civil_days(p.d.year, p.d.month, p.d.day) * 86400 +
-			   p.d.hour * 3600 + p.d.minute * 60 + p.d.second -
-			   (int64_t)p.d.zone * 60;
+	p.d.unix_seconds = civil_days(p.d.year, p.d.month, p.d.day) * 86400 + p.d.hour * 3600 +
+			   p.d.minute * 60 + p.d.second - (int64_t)p.d.zone * 60;
 	*out = p.d;
 	return 0;
 }
@@ -261,9 +255,8 @@ void mime_date_format(int64_t unix_seconds, int zone, char dst[40])
 	civil_date(day_no, &year, &month, &day);
 	off = (unsigned)(zone < 0 ? -zone : zone);
 	snprintf(dst, 40, "%s, %02u %c%s %04u %02u:%02u:%02u %c%02u%02u",
-		 days[(day_no % 7 + 11) % 7], (unsigned)day % 100u,
-		 months[month - 1][0] & ~0x20, months[month - 1] + 1,
-		 (unsigned)year % 10000u, (unsigned)(rest / 3600) % 100u,
-		 (unsigned)(rest / 60 % 60), (unsigned)(rest % 60),
-		 zone < 0 ? '-' : '+', off / 60 % 100u, off % 60);
+		 days[(day_no % 7 + 11) % 7], (unsigned)day % 100u, months[month - 1][0] & ~0x20,
+		 months[month - 1] + 1, (unsigned)year % 10000u, (unsigned)(rest / 3600) % 100u,
+		 (unsigned)(rest / 60 % 60), (unsigned)(rest % 60), zone < 0 ? '-' : '+',
+		 off / 60 % 100u, off % 60);
 }

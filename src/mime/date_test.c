@@ -12,8 +12,7 @@ static const struct {
 	{ "Thu,\r\n      13\r\n        Feb\r\n          1969\r\n      23:32\r\n"
 	  "               -0330 (Newfoundland Time)",
 	  "Thu, 13 Feb 1969 23:32:00 -0330" },
-	{ "Fri, 21 Nov 1997 09(comment):   55  :  06 -0600",
-	  "Fri, 21 Nov 1997 09:55:06 -0600" },
+	{ "Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", "Fri, 21 Nov 1997 09:55:06 -0600" },
 	{ "1. Jul 2000 10:00", "Sat, 01 Jul 2000 10:00:00 +0000" },
 	{ "Tue, 1 Jul 2003 10:52:37 +0200", "Tue, 01 Jul 2003 10:52:37 +0200" },
 	{ "1 Jan 70 00:00 Z", "Thu, 01 Jan 1970 00:00:00 +0000" },
@@ -83,8 +82,7 @@ static void test_as_written(void **state)
 	struct mime_date d;
 
 	(void)state;
-	assert_int_equal(
-		mime_date_parse(S("Mon, 2 Jan 2006 15:04:05 -0730"), &d), 0);
+	assert_int_equal(mime_date_parse(S("Mon, 2 Jan 2006 15:04:05 -0730"), &d), 0);
 	assert_int_equal(d.year, 2006);
 	assert_int_equal(d.month, 1);
 	assert_int_equal(d.day, 2);

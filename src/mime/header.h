@@ -36,7 +36,7 @@ void mime_addr_spec(const struct mime_addr *ad, struct buf *out);
 
 struct mime_date {
 	int year, month, day, hour, minute, second; /* as written */
-	int zone; /* minutes east of UTC */
+	int zone;				    /* minutes east of UTC */
 	int64_t unix_seconds;
 };
 /* RFC 5322 3.3 and 4.3, all obsolete zones and two-digit years, comments,
@@ -48,12 +48,10 @@ void mime_date_format(int64_t unix_seconds, int zone, char dst[40]);
 /* ---- content fields ----------------------------------------------------- */
 
 /* Content-Type: type "/" subtype *(";" param). False: unreadable. */
-bool mime_content_type(struct slice body, struct arena *a,
-		       struct slice *type_out, struct slice *subtype_out,
-		       struct mime_param **params_out);
+bool mime_content_type(struct slice body, struct arena *a, struct slice *type_out,
+		       struct slice *subtype_out, struct mime_param **params_out);
 /* Content-Disposition: token *(";" param). */
-bool mime_content_disposition(struct slice body, struct arena *a,
-			      struct slice *disp_out,
+bool mime_content_disposition(struct slice body, struct arena *a, struct slice *disp_out,
 			      struct mime_param **params_out);
 
 /* ---- text --------------------------------------------------------------- */

@@ -15,12 +15,11 @@
 
 /* Elements that do not stand inside a word. */
 static const char *const blocks[] = {
-	"address", "article", "aside", "blockquote", "br",    "center", "dd",
-	"div",	   "dl",      "dt",    "footer",     "form",  "h1",	"h2",
-	"h3",	   "h4",      "h5",    "h6",	     "head",  "header", "hr",
-	"img",	   "li",      "main",  "nav",	     "ol",    "option", "p",
-	"pre",	   "section", "table", "tbody",	     "td",    "tfoot",	"th",
-	"thead",   "title",   "tr",    "ul",
+	"address", "article", "aside",	"blockquote", "br",    "center",  "dd",	   "div",
+	"dl",	   "dt",      "footer", "form",	      "h1",    "h2",	  "h3",	   "h4",
+	"h5",	   "h6",      "head",	"header",     "hr",    "img",	  "li",	   "main",
+	"nav",	   "ol",      "option", "p",	      "pre",   "section", "table", "tbody",
+	"td",	   "tfoot",   "th",	"thead",      "title", "tr",	  "ul",
 };
 
 static void add_space(struct html *h, struct buf *out)
@@ -208,8 +207,8 @@ static bool entity_step(struct html *h, unsigned char c, struct buf *out)
 		end_entity(h, true, out);
 		return true;
 	}
-	if (h->n < HTML_NAME_MAX && (ascii_isalpha(c) || ascii_isdigit(c) ||
-				     (c == '#' && h->n == 0))) {
+	if (h->n < HTML_NAME_MAX &&
+	    (ascii_isalpha(c) || ascii_isdigit(c) || (c == '#' && h->n == 0))) {
 		h->name[h->n++] = (char)c;
 		return true;
 	}

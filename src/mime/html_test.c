@@ -29,8 +29,7 @@ static const struct {
 	  "\xc3\xa4\xc3\x84\xe2\x82\xac\xc3\xa4\xc3\xa4\xc3\xa4" },
 	{ "a&nbsp;b", "a b" },
 	{ "&nbsp b", " b" },
-	{ "&nosuch; &; &# &#; &#x; &#12a; a&b",
-	  "&nosuch; &; &# &#; &#x; &#12a; a&b" },
+	{ "&nosuch; &; &# &#; &#x; &#12a; a&b", "&nosuch; &; &# &#; &#x; &#12a; a&b" },
 	{ "&#0;&#xd800;&#x110000;&#99999999999;",
 	  "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
 	{ "&#13;&#10;x", " x" },
@@ -61,8 +60,8 @@ static void test_cases(void **state)
 
 static void test_sizes(void **state)
 {
-	static const char *const units[] = { "<div>", "<", "&", "&amp", "<!--",
-					     "<script>", "<a b=\"", "-->" };
+	static const char *const units[] = { "<div>", "<",	  "&",	     "&amp",
+					     "<!--",  "<script>", "<a b=\"", "-->" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {

@@ -29,12 +29,12 @@
 #include "base/buf.h"
 #include "base/slice.h"
 
-#define MIME_DEPTH_MAX 100	   /* nested multiparts and messages */
-#define MIME_PARTS_MAX 10000	   /* parts in one message */
-#define MIME_HEADER_MAX (256u * 1024) /* bytes of one part's header looked at */
-#define MIME_PARAMS_MAX 128	   /* parameters of one field */
-#define MIME_BOUNDARY_MAX 1024	   /* longer ones: cut, compared cut */
-#define MIME_ADDRS_MAX 5000	   /* addresses kept of one field */
+#define MIME_DEPTH_MAX 100		 /* nested multiparts and messages */
+#define MIME_PARTS_MAX 10000		 /* parts in one message */
+#define MIME_HEADER_MAX (256u * 1024)	 /* bytes of one part's header looked at */
+#define MIME_PARAMS_MAX 128		 /* parameters of one field */
+#define MIME_BOUNDARY_MAX 1024		 /* longer ones: cut, compared cut */
+#define MIME_ADDRS_MAX 5000		 /* addresses kept of one field */
 #define MIME_TREE_MAX (8u * 1024 * 1024) /* default arena cap for a tree */
 
 /* One address, or a group's start (mailbox set, host empty and NULL) or its
@@ -57,7 +57,7 @@ struct mime_param {
 };
 
 struct mime_envelope {
-	struct slice date;    /* raw field bodies, unfolded; absent: p NULL */
+	struct slice date; /* raw field bodies, unfolded; absent: p NULL */
 	struct slice subject;
 	struct slice in_reply_to;
 	struct slice message_id;
@@ -84,13 +84,13 @@ struct mime_part {
 	struct slice type;   /* defaults filled in: "text" "plain" */
 	struct slice subtype;
 	struct mime_param *params;
-	struct slice id;	  /* absent: p NULL, here and below */
+	struct slice id; /* absent: p NULL, here and below */
 	struct slice description;
-	struct slice encoding;	  /* default "7bit" */
+	struct slice encoding; /* default "7bit" */
 	struct slice md5;
 	struct slice disposition; /* "attachment"; absent: p NULL */
 	struct mime_param *disposition_params;
-	struct slice *languages;  /* Content-Language tags */
+	struct slice *languages; /* Content-Language tags */
 	size_t n_languages;
 	struct slice location;
 	struct mime_envelope *envelope; /* root, and body of message/rfc822 */
@@ -109,9 +109,9 @@ struct mime_tree {
 				   2 more if the last line has no end */
 	bool has_8bit;
 	bool has_nul;
-	bool truncated;		/* a limit was met somewhere */
+	bool truncated; /* a limit was met somewhere */
 	uint32_t n_parts;
-	uint32_t received;	/* Received fields in the top header */
+	uint32_t received; /* Received fields in the top header */
 };
 
 /* ---- parsing ------------------------------------------------------------ */
@@ -137,15 +137,14 @@ int mime_parse(struct slice msg, struct arena *a, struct mime_tree *out);
 void mime_tree_encode(const struct mime_tree *t, struct buf *out);
 /* 0; -EPROTO an unknown version, -EINVAL damaged: the caller parses anew.
  * Slices point into `bytes`, which must outlive the tree. */
-int mime_tree_decode(struct slice bytes, struct arena *a,
-		     struct mime_tree *out);
+int mime_tree_decode(struct slice bytes, struct arena *a, struct mime_tree *out);
 
 /*
  * The part with an IMAP section number (RFC 3501 6.4.5): numbers[0..n), n = 0
  * is the root. Part 1 of a non-multipart is its own body. NULL: none.
  */
-const struct mime_part *mime_part_find(const struct mime_tree *t,
-				       const uint32_t *numbers, size_t n);
+const struct mime_part *mime_part_find(const struct mime_tree *t, const uint32_t *numbers,
+				       size_t n);
 /* First value of a parameter (case-insensitive), or p NULL. */
 struct slice mime_param_get(const struct mime_param *p, struct slice name);
 

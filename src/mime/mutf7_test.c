@@ -30,8 +30,7 @@ static void test_good(void **state)
 		assert_int_equal(mutf7_to_utf8(slice_cstr(good[i].name), &out), 0);
 		assert_string_equal(buf_cstr(&out), good[i].utf8);
 		buf_reset(&out);
-		assert_int_equal(mutf7_from_utf8(slice_cstr(good[i].utf8), &out),
-				 0);
+		assert_int_equal(mutf7_from_utf8(slice_cstr(good[i].utf8), &out), 0);
 		assert_string_equal(buf_cstr(&out), good[i].name);
 		buf_fini(&out);
 	}
@@ -40,12 +39,16 @@ static void test_good(void **state)
 static void test_bad(void **state)
 {
 	static const char *const bad[] = {
-		"&",	 "a&",	  "&AGE-",   "&AC8-",	   "&AC4ALg-",
-		"&AAA-", "&2D0-", "&3gA-",   "&2D0AYQ-",   "&Jjo!",
-		"&Jjo",	 "&ACY-", "&APx-",   "&APwA-",	   "&APw=-",
-		"&AP-",	 "&A-",	  "&AH8-",   "&AIU-",	   "\x7f",
-		"\x01",	 "\xc3\xbc", "a\n",  "&AAo-",	   "&/////",
-		"&APw-&APw-", "&U,BTFw-&ZeVnLIqe-", "&2D3YPd4A-",
+		"&",	      "a&",	    "&AGE-",
+		"&AC8-",      "&AC4ALg-",   "&AAA-",
+		"&2D0-",      "&3gA-",	    "&2D0AYQ-",
+		"&Jjo!",      "&Jjo",	    "&ACY-",
+		"&APx-",      "&APwA-",	    "&APw=-",
+		"&AP-",	      "&A-",	    "&AH8-",
+		"&AIU-",      "\x7f",	    "\x01",
+		"\xc3\xbc",   "a\n",	    "&AAo-",
+		"&/////",     "&APw-&APw-", "&U,BTFw-&ZeVnLIqe-",
+		"&2D3YPd4A-",
 	};
 
 	(void)state;
@@ -61,16 +64,16 @@ static void test_bad(void **state)
 
 static void test_bad_utf8(void **state)
 {
-	static const char *const bad[] = { "\xc3", "a\x80", "\xed\xa0\x80",
-					   "\t", "\x7f", "\xc2\x85" };
+	static const char *const bad[] = {
+		"\xc3", "a\x80", "\xed\xa0\x80", "\t", "\x7f", "\xc2\x85"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct buf out = BUF_INIT(1000);
 
 		buf_adds(&out, "kept");
-		assert_int_equal(mutf7_from_utf8(slice_cstr(bad[i]), &out),
-				 -EINVAL);
+		assert_int_equal(mutf7_from_utf8(slice_cstr(bad[i]), &out), -EINVAL);
 		assert_string_equal(buf_cstr(&out), "kept");
 		buf_fini(&out);
 	}

@@ -179,8 +179,7 @@ static void keep_type(struct header_reader *r, struct slice body)
 	if (!afford(r->p, params_cost(body.n))) {
 		part->type = S("application");
 		part->subtype = S("octet-stream");
-	} else if (!mime_content_type(body, r->p->a, &part->type,
-				      &part->subtype, &part->params)) {
+	} else if (!mime_content_type(body, r->p->a, &part->type, &part->subtype, &part->params)) {
 		part->type = S("text");
 		part->subtype = S("plain");
 		part->params = NULL;
@@ -212,8 +211,7 @@ static void keep_languages(struct header_reader *r, struct slice body)
 		mime_skip_cfws(&c, NULL);
 		tag = mime_token(&c);
 		if (tag.n) {
-			part->languages[part->n_languages++] =
-				arena_dup(r->p->a, tag);
+			part->languages[part->n_languages++] = arena_dup(r->p->a, tag);
 		} else if (!cur_done(&c)) {
 			c.p++;
 		}
@@ -224,8 +222,8 @@ static void keep_languages(struct header_reader *r, struct slice body)
 }
 
 /* Joins the addresses of one more field to those of its kind. */
-static void keep_addrs(struct header_reader *r, enum field f,
-		       struct mime_addr **head, struct slice body)
+static void keep_addrs(struct header_reader *r, enum field f, struct mime_addr **head,
+		       struct slice body)
 {
 	size_t max = MIN(body.n / 2 + 4, (size_t)MIME_ADDRS_MAX + 1);
 	struct mime_addr *list;
@@ -251,8 +249,7 @@ static void keep_addrs(struct header_reader *r, enum field f,
 	r->p->t.truncated |= r->n_addrs[f] >= MIME_ADDRS_MAX;
 }
 
-static void read_content_field(struct header_reader *r, enum field f,
-			       struct slice body)
+static void read_content_field(struct header_reader *r, enum field f, struct slice body)
 {
 	struct mime_part *part = r->part;
 
@@ -296,8 +293,7 @@ static void read_date(struct header_reader *r, struct slice body)
 	}
 }
 
-static void read_envelope_field(struct header_reader *r, enum field f,
-				struct slice body)
+static void read_envelope_field(struct header_reader *r, enum field f, struct slice body)
 {
 	struct mime_envelope *e = r->part->envelope;
 
@@ -376,8 +372,7 @@ static void read_header(struct mime_parser *p, struct mime_part *part)
 
 /* ---- parts --------------------------------------------------------------- */
 
-static void set_type(struct mime_part *part, struct slice type,
-		     struct slice subtype)
+static void set_type(struct mime_part *part, struct slice type, struct slice subtype)
 {
 	part->kind = MIME_LEAF;
 	part->type = type;
@@ -395,8 +390,7 @@ static void set_opaque(struct mime_parser *p, struct mime_part *part)
 static bool part_room(const struct mime_parser *p)
 {
 	return p->t.n_parts < MIME_PARTS_MAX &&
-	       arena_left(p) >= 2 * (sizeof(struct mime_part) +
-				     sizeof(struct mime_envelope) + 64);
+	       arena_left(p) >= 2 * (sizeof(struct mime_part) + sizeof(struct mime_envelope) + 64);
 }
 
 static void link_part(struct mime_part *parent, struct mime_part *part)
@@ -412,13 +406,11 @@ static void link_part(struct mime_part *parent, struct mime_part *part)
 
 static bool in_digest(const struct mime_part *parent)
 {
-	return parent && parent->kind == MIME_MULTIPART &&
-	       slice_ieq(parent->subtype, S("digest"));
+	return parent && parent->kind == MIME_MULTIPART && slice_ieq(parent->subtype, S("digest"));
 }
 
 /* A part whose header begins at off, behind lf line ends. NULL: no memory. */
-static struct mime_part *part_new(struct mime_parser *p,
-				  struct mime_part *parent, uint64_t off,
+static struct mime_part *part_new(struct mime_parser *p, struct mime_part *parent, uint64_t off,
 				  uint64_t lf)
 {
 	struct mime_part *part = arena_new(p->a, struct mime_part);
@@ -458,8 +450,7 @@ static void begin_body(struct mime_part *part, uint64_t off, uint64_t lf)
 	part->body_lines = (uint32_t)lf; /* until the body's end is known */
 }
 
-static void open_part(struct mime_parser *p, struct mime_part *parent,
-		      uint64_t off, uint64_t lf)
+static void open_part(struct mime_parser *p, struct mime_part *parent, uint64_t off, uint64_t lf)
 {
 	struct mime_part *part = part_new(p, parent, off, lf);
 
@@ -476,8 +467,7 @@ static void open_part(struct mime_parser *p, struct mime_part *parent,
 	}
 }
 
-static void push(struct mime_parser *p, struct mime_part *part,
-		 struct slice boundary)
+static void push(struct mime_parser *p, struct mime_part *part, struct slice boundary)
 {
 	p->stack[p->depth++] = (struct frame){ part, boundary };
 	p->cur = NULL;
@@ -498,8 +488,7 @@ static struct slice part_boundary(const struct mime_part *part)
 static bool is_message(const struct mime_part *part)
 {
 	return slice_ieq(part->type, S("message")) &&
-	       (slice_ieq(part->subtype, S("rfc822")) ||
-		slice_ieq(part->subtype, S("global")));
+	       (slice_ieq(part->subtype, S("rfc822")) || slice_ieq(part->subtype, S("global")));
 }
 
 /* The header of cur has ended: what is the body? */
@@ -531,8 +520,7 @@ static void enter_body(struct mime_parser *p)
 }
 
 /* Ends a part at the current line; `least` is where its last child ended. */
-static uint64_t end_part(struct mime_parser *p, struct mime_part *part,
-			 uint64_t least)
+static uint64_t end_part(struct mime_parser *p, struct mime_part *part, uint64_t least)
 {
 	uint64_t end = MAX(p->line_off - p->eol, least);
 	uint64_t lf = p->lf;
@@ -584,8 +572,7 @@ static int find_boundary(const struct mime_parser *p, struct slice line)
 	for (unsigned i = p->depth; i-- > 0;) {
 		struct slice b = p->stack[i].boundary;
 
-		if (b.n > best_n && b.n <= line.n &&
-		    memcmp(line.p, b.p, b.n) == 0) {
+		if (b.n > best_n && b.n <= line.n && memcmp(line.p, b.p, b.n) == 0) {
 			best = (int)i;
 			best_n = b.n;
 		}
@@ -595,8 +582,8 @@ static int find_boundary(const struct mime_parser *p, struct slice line)
 
 /* A delimiter of frame k; what is behind the boundary stands in rest, and the
  * next line begins at off, behind lf line ends. */
-static void delimiter(struct mime_parser *p, unsigned k, struct slice rest,
-		      uint64_t off, uint64_t lf)
+static void delimiter(struct mime_parser *p, unsigned k, struct slice rest, uint64_t off,
+		      uint64_t lf)
 {
 	struct frame *f = &p->stack[k];
 
@@ -609,8 +596,7 @@ static void delimiter(struct mime_parser *p, unsigned k, struct slice rest,
 }
 
 /* One whole line; head is its beginning, enough of it to compare. */
-static void line(struct mime_parser *p, struct slice head, uint64_t len,
-		 unsigned eol)
+static void line(struct mime_parser *p, struct slice head, uint64_t len, unsigned eol)
 {
 	int k = -1;
 
@@ -623,8 +609,8 @@ static void line(struct mime_parser *p, struct slice head, uint64_t len,
 		if (p->state == ST_HEADER) {
 			buf_truncate(&p->header, p->header_line);
 		}
-		delimiter(p, (unsigned)k, slice_from(head, n),
-			  p->line_off + len, p->lf + (eol ? 1 : 0));
+		delimiter(p, (unsigned)k, slice_from(head, n), p->line_off + len,
+			  p->lf + (eol ? 1 : 0));
 	} else if (p->state == ST_HEADER && len == eol) {
 		begin_body(p->cur, p->line_off + len, p->lf + 1);
 		read_header(p, p->cur);
@@ -734,9 +720,8 @@ struct mime_parser *mime_parser_new(struct arena *a)
 		return NULL;
 	}
 	p->a = a;
-	p->reserve = MIN((size_t)MIME_PARTS_MAX *
-				 (sizeof(struct mime_part) + 16),
-			 arena_left(p) / 2);
+	p->reserve =
+		MIN((size_t)MIME_PARTS_MAX * (sizeof(struct mime_part) + 16), arena_left(p) / 2);
 	buf_init(&p->header, MIME_HEADER_MAX);
 	open_part(p, NULL, 0, 0);
 	p->t.root = p->cur;
@@ -752,6 +737,9 @@ int mime_parser_finish(struct mime_parser *p, struct mime_tree *out)
 	end_parts(p, 0);
 	assert(p->line_off == p->t.size);
 	p->t.bare = p->n_cr - p->n_crlf + p->n_lf - p->n_crlf;
+	if (p->t.size && p->last != '\n' && p->last != '\r') {
+		p->t.bare += 2;
+	}
 	if (arena_err(p->a)) {
 		return arena_err(p->a);
 	}

@@ -78,8 +78,7 @@ static void round_trip(const struct buf *bytes)
 	arena_fini(&a);
 }
 
-static void parse_in(struct slice msg, size_t piece, size_t arena_max,
-		     struct buf *out)
+static void parse_in(struct slice msg, size_t piece, size_t arena_max, struct buf *out)
 {
 	struct mime_parser *p;
 	struct mime_tree t;
@@ -141,8 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (how == 0xff) {
 		fuzz_tree(in);
 	} else {
-		fuzz_message(in, how % 61 + 1,
-			     how & 0x80 ? (how & 0x7f) * 64 : MIME_TREE_MAX);
+		fuzz_message(in, how % 61 + 1, how & 0x80 ? (how & 0x7f) * 64 : MIME_TREE_MAX);
 	}
 	return 0;
 }

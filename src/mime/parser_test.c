@@ -38,12 +38,10 @@ static const struct {
 	{ "A: b\r\n\r\nbody", "text/plain 0+8 8+4 2,0\n" },
 	{ "A: b\n\nbody\n\n", "text/plain 0+6 6+6 2,2\n" },
 	{ "A: b\r\n \r\n\r\nx\r\n", "text/plain 0+11 11+3 3,1\n" },
-	{ "Content-Type: Text/HTML; charset=x\r\n\r\n",
-	  "Text/HTML 0+38 38+0 2,0\n" },
+	{ "Content-Type: Text/HTML; charset=x\r\n\r\n", "Text/HTML 0+38 38+0 2,0\n" },
 	{ "Content-Type: nonsense\r\n\r\n", "text/plain 0+26 26+0 2,0\n" },
 	/* The first field of a name counts. */
-	{ "Content-Type: a/b\r\nContent-Type: c/d\r\n\r\n",
-	  "a/b 0+40 40+0 3,0\n" },
+	{ "Content-Type: a/b\r\nContent-Type: c/d\r\n\r\n", "a/b 0+40 40+0 3,0\n" },
 	/* Two parts, preamble, epilogue. */
 	{ "Content-Type: multipart/mixed; boundary=x\r\n\r\n"
 	  "pre\r\n--x\r\n\r\none\r\n--x\r\nA: b\r\n\r\ntwo\r\n\r\n--x--\r\nend\r\n",
@@ -72,8 +70,7 @@ static const struct {
 	  " text/plain 50+2 52+1 1,0\n"
 	  " text/plain 58+0 58+0 0,0\n" },
 	/* No boundary, an empty one, one that never comes. */
-	{ "Content-Type: multipart/mixed\r\n\r\nx\r\n",
-	  "text/plain 0+33 33+3 2,1\n" },
+	{ "Content-Type: multipart/mixed\r\n\r\nx\r\n", "text/plain 0+33 33+3 2,1\n" },
 	{ "Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n",
 	  "text/plain 0+46 46+4 2,1\n" },
 	{ "Content-Type: multipart/mixed; boundary=x\r\n\r\nhello\r\n",
@@ -111,9 +108,8 @@ static const struct {
 	  "multipart/mixed 0+43 43+19 2,6\n"
 	  " text/plain 47+1 48+1 1,0\n" },
 	/* Messages inside, by name and in a digest. */
-	{ "Content-Type: message/rfc822\n\nSubject: a\n\nhi\n",
-	  "message/rfc822 0+30 30+15 2,3\n"
-	  " text/plain 30+12 42+3 2,1\n" },
+	{ "Content-Type: message/rfc822\n\nSubject: a\n\nhi\n", "message/rfc822 0+30 30+15 2,3\n"
+								" text/plain 30+12 42+3 2,1\n" },
 	{ "Content-Type: message/rfc822\n", "message/rfc822 0+29 29+0 1,0\n"
 					    " text/plain 29+0 29+0 0,0\n" },
 	{ "Content-Type: multipart/digest; boundary=x\n\n--x\n\nA: b\n\nhi\n--x\n"
@@ -156,17 +152,16 @@ static struct mime_tree parse(struct slice msg, struct arena *a)
 
 static void test_fields(void **state)
 {
-	struct slice msg = S(
-		"Received: a\r\nReceived: b\r\n"
-		"Subject: one\r\n two\r\nSubject: three\r\n"
-		"From: A <a@x>\r\nTo: b@x\r\nTo: c@x, d@x\r\n"
-		"Date: Thu, 1 Jan 1970 00:01:00 +0000\r\nMessage-ID:  <m@x> \r\n"
-		"Content-Type: text/plain; charset=utf-8\r\n"
-		"Content-Transfer-Encoding: (c) Base64 \r\n"
-		"Content-ID: <c@x>\r\nContent-Description: d\r\nContent-MD5: m==\r\n"
-		"Content-Disposition: attachment; filename=f\r\n"
-		"Content-Language: en, (x) de\r\nContent-Location: http://x/\r\n"
-		"\r\nbody\rb\nare\r\n\xe4\r\n");
+	struct slice msg = S("Received: a\r\nReceived: b\r\n"
+			     "Subject: one\r\n two\r\nSubject: three\r\n"
+			     "From: A <a@x>\r\nTo: b@x\r\nTo: c@x, d@x\r\n"
+			     "Date: Thu, 1 Jan 1970 00:01:00 +0000\r\nMessage-ID:  <m@x> \r\n"
+			     "Content-Type: text/plain; charset=utf-8\r\n"
+			     "Content-Transfer-Encoding: (c) Base64 \r\n"
+			     "Content-ID: <c@x>\r\nContent-Description: d\r\nContent-MD5: m==\r\n"
+			     "Content-Disposition: attachment; filename=f\r\n"
+			     "Content-Language: en, (x) de\r\nContent-Location: http://x/\r\n"
+			     "\r\nbody\rb\nare\r\n\xe4\r\n");
 	struct mime_envelope *e;
 	struct mime_part *r;
 	struct mime_tree t;
@@ -201,6 +196,33 @@ static void test_fields(void **state)
 	assert_slice(r->languages[1], "de");
 	assert_slice(r->location, "http://x/");
 	arena_fini(&a);
+}
+
+static void test_bare(void **state)
+{
+	static const struct {
+		const char *msg;
+		unsigned bare;
+	} forms[] = {
+		{ "", 0 },
+		{ "a: b\r\n\r\nc\r\n", 0 },
+		{ "a: b\n\nc\n", 3 },
+		{ "a: b\r\n\r\nc", 2 },
+		{ "a\r", 1 },
+		{ "a\r\r\nb\rc\n", 3 },
+		{ "\r\r\r\n", 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		struct mime_tree t;
+		struct arena a;
+
+		arena_init(&a, MIME_TREE_MAX);
+		t = parse(slice_cstr(forms[i].msg), &a);
+		assert_int_equal(t.bare, forms[i].bare);
+		arena_fini(&a);
+	}
 }
 
 static void test_nul_and_absent(void **state)
@@ -302,9 +324,7 @@ static void test_many_parts(void **state)
 	assert_true(t.truncated);
 	assert_int_equal(t.n_parts, MIME_PARTS_MAX);
 	assert_slice(t.root->last_child->subtype, "octet-stream");
-	assert_int_equal(t.root->last_child->body_off +
-				 t.root->last_child->body_len,
-			 b.n);
+	assert_int_equal(t.root->last_child->body_off + t.root->last_child->body_len, b.n);
 	check_shape(&t);
 	arena_fini(&a);
 	buf_fini(&b);
@@ -406,6 +426,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_trees),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_bare),
 		cmocka_unit_test(test_nul_and_absent),
 		cmocka_unit_test(test_deep_multiparts),
 		cmocka_unit_test(test_deep_messages),

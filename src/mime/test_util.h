@@ -33,9 +33,8 @@ static inline void dump_tree(const struct mime_tree *t, struct buf *out)
 		buf_add(out, p->type);
 		buf_addc(out, '/');
 		buf_add(out, p->subtype);
-		buf_printf(out, " %d+%d %d+%d %u,%u\n", (int)p->header_off,
-			   (int)p->header_len, (int)p->body_off,
-			   (int)p->body_len, p->header_lines, p->body_lines);
+		buf_printf(out, " %d+%d %d+%d %u,%u\n", (int)p->header_off, (int)p->header_len,
+			   (int)p->body_off, (int)p->body_len, p->header_lines, p->body_lines);
 		if (p->children) {
 			p = p->children;
 			depth++;
@@ -57,14 +56,13 @@ static inline void repeat(struct buf *b, const char *s, int n)
 	assert_int_equal(b->err, 0);
 }
 
-#define assert_slice(s, text)                                           \
-	do {                                                            \
-		struct slice got_ = (s);                                \
-		struct slice want_ = S(text);                           \
-		if (!slice_eq(got_, want_)) {                           \
-			fail_msg("got \"%.*s\", wanted \"%s\"",         \
-				 SLICE_ARG(got_), text);                \
-		}                                                       \
+#define assert_slice(s, text)                                                           \
+	do {                                                                            \
+		struct slice got_ = (s);                                                \
+		struct slice want_ = S(text);                                           \
+		if (!slice_eq(got_, want_)) {                                           \
+			fail_msg("got \"%.*s\", wanted \"%s\"", SLICE_ARG(got_), text); \
+		}                                                                       \
 	} while (0)
 
 #endif

@@ -18,8 +18,8 @@
 #include "mime/html.h"
 #include "mime/impl.h"
 
-#define STEP 4096	  /* raw bytes taken at once */
-#define PIECE (4 * STEP)  /* text folded at once */
+#define STEP 4096	 /* raw bytes taken at once */
+#define PIECE (4 * STEP) /* text folded at once */
 #define PIECE_MAX (1u << 20)
 
 struct mime_match {
@@ -38,8 +38,7 @@ struct mime_match {
 bool mime_part_is_text(const struct mime_part *part)
 {
 	return part->kind == MIME_LEAF &&
-	       (slice_ieq(part->type, S("text")) ||
-		slice_ieq(part->type, S("message")));
+	       (slice_ieq(part->type, S("text")) || slice_ieq(part->type, S("message")));
 }
 
 static enum codec_kind codec_of(struct slice encoding)
@@ -47,12 +46,10 @@ static enum codec_kind codec_of(struct slice encoding)
 	if (slice_ieq(encoding, S("base64"))) {
 		return CODEC_BASE64;
 	}
-	return slice_ieq(encoding, S("quoted-printable")) ? CODEC_QP :
-							    CODEC_IDENTITY;
+	return slice_ieq(encoding, S("quoted-printable")) ? CODEC_QP : CODEC_IDENTITY;
 }
 
-struct mime_match *mime_match_new(const struct mime_part *part,
-				  struct slice folded_needle)
+struct mime_match *mime_match_new(const struct mime_part *part, struct slice folded_needle)
 {
 	struct mime_match *m = calloc(1, sizeof(*m));
 	struct slice charset = mime_param_get(part->params, S("charset"));
@@ -63,8 +60,7 @@ struct mime_match *mime_match_new(const struct mime_part *part,
 	m->needle = folded_needle;
 	m->found = folded_needle.n == 0;
 	m->codec.kind = codec_of(part->encoding);
-	m->is_html = slice_ieq(part->type, S("text")) &&
-		     slice_ieq(part->subtype, S("html"));
+	m->is_html = slice_ieq(part->type, S("text")) && slice_ieq(part->subtype, S("html"));
 	buf_init(&m->bytes, PIECE_MAX);
 	buf_init(&m->utf8, PIECE_MAX);
 	buf_init(&m->text, PIECE_MAX);
@@ -192,8 +188,7 @@ static bool text_has(struct slice text, struct slice needle)
 	return found;
 }
 
-bool mime_header_match(struct slice header, struct slice name,
-		       struct slice folded_needle)
+bool mime_header_match(struct slice header, struct slice name, struct slice folded_needle)
 {
 	struct mime_field f;
 
@@ -201,8 +196,7 @@ bool mime_header_match(struct slice header, struct slice name,
 		if (name.n && !slice_ieq(f.name, name)) {
 			continue;
 		}
-		if (folded_needle.n == 0 ||
-		    text_has(name.n ? f.body : f.raw, folded_needle)) {
+		if (folded_needle.n == 0 || text_has(name.n ? f.body : f.raw, folded_needle)) {
 			return true;
 		}
 	}

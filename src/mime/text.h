@@ -14,8 +14,7 @@
  */
 struct mime_match;
 /* NULL: out of memory. The part and needle must outlive it. */
-struct mime_match *mime_match_new(const struct mime_part *part,
-				  struct slice folded_needle);
+struct mime_match *mime_match_new(const struct mime_part *part, struct slice folded_needle);
 /* Feeds raw bytes of the part's body; true as soon as it was found. */
 bool mime_match_feed(struct mime_match *m, struct slice raw);
 bool mime_match_end(struct mime_match *m);
@@ -25,7 +24,6 @@ void mime_match_free(struct mime_match **mp);
 bool mime_part_is_text(const struct mime_part *part);
 /* Does the header block (raw bytes) contain the needle after decoding and
  * folding? name empty: any field, whole line; else only bodies of `name`. */
-bool mime_header_match(struct slice header, struct slice name,
-		       struct slice folded_needle);
+bool mime_header_match(struct slice header, struct slice name, struct slice folded_needle);
 
 #endif

@@ -40,21 +40,21 @@ static const struct {
 	{ "A: b\n\nHello World", "", true },
 	{ "A: b\n\n", "x", false },
 	{ "Content-Transfer-Encoding: base64\n\nSGVsbG8g\nV29ybGQ=", "o w", true },
-	{ "Content-Transfer-Encoding: quoted-printable\n\nHel=\nlo=20World",
-	  "hello world", true },
+	{ "Content-Transfer-Encoding: quoted-printable\n\nHel=\nlo=20World", "hello world", true },
 	{ "Content-Transfer-Encoding: quoted-printable\n"
 	  "Content-Type: text/plain; charset=iso-8859-1\n\nFr=F6sche",
 	  "FR\xc3\x96SCHE", true },
-	{ "Content-Type: text/plain; charset=x-none\n\nFr\xf6sche",
-	  "fr\xc3\xb6sche", true },
+	{ "Content-Type: text/plain; charset=x-none\n\nFr\xf6sche", "fr\xc3\xb6sche", true },
 	{ "A: b\n\nFr\xc3\xb6sche", "fr\xc3\xb6sche", true },
 	/* Composed and decomposed are one (utf8_fold). */
 	{ "A: b\n\nFro\xcc\x88sche", "fr\xc3\xb6sche", true },
-	{ "A: b\n\nSTRASSE", "stra\xc3\x9f" "e", true },
+	{ "A: b\n\nSTRASSE",
+	  "stra\xc3\x9f"
+	  "e",
+	  true },
 	{ "Content-Type: text/html\n\n<p>Fr<b>&ouml;</b>sche\n und<script>x</script>",
 	  "fr\xc3\xb6sche und", true },
-	{ "Content-Type: text/html\n\n<p>Fr<script>needle</script>", "needle",
-	  false },
+	{ "Content-Type: text/html\n\n<p>Fr<script>needle</script>", "needle", false },
 	{ "Content-Type: text/plain\n\n<b>x", "<b>", true },
 };
 
@@ -63,8 +63,7 @@ static void test_cases(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		for (size_t piece = 1; piece < 9; piece += 2) {
-			assert_int_equal(found(slice_cstr(cases[i].msg),
-					       cases[i].needle, piece),
+			assert_int_equal(found(slice_cstr(cases[i].msg), cases[i].needle, piece),
 					 cases[i].want);
 		}
 	}
@@ -81,8 +80,7 @@ static void test_borders(void **state)
 		repeat(&b, "x", at);
 		buf_adds(&b, "o\xcc\x88\xe6\x97\xa5\xe6\x9c\xac!");
 		repeat(&b, "x", 40000);
-		assert_true(found(buf_slice(&b),
-				  "x\xc3\xb6\xe6\x97\xa5\xe6\x9c\xac!x", 1000));
+		assert_true(found(buf_slice(&b), "x\xc3\xb6\xe6\x97\xa5\xe6\x9c\xac!x", 1000));
 		buf_fini(&b);
 	}
 }
@@ -96,23 +94,20 @@ static void test_no_ascii(void **state)
 	repeat(&b, "\xe6\x97\xa5", 20000);
 	buf_adds(&b, "\xe6\x9c\xac");
 	repeat(&b, "\xe6\x97\xa5", 20000);
-	assert_true(found(buf_slice(&b), "\xe6\x97\xa5\xe6\x9c\xac\xe6\x97\xa5",
-			  4096));
+	assert_true(found(buf_slice(&b), "\xe6\x97\xa5\xe6\x9c\xac\xe6\x97\xa5", 4096));
 	assert_false(found(buf_slice(&b), "\xe6\x9c\xac\xe6\x9c\xac", 4096));
 	buf_fini(&b);
 }
 
 static bool header_has(const char *header, const char *name, const char *needle)
 {
-	return mime_header_match(slice_cstr(header), slice_cstr(name),
-				 slice_cstr(needle));
+	return mime_header_match(slice_cstr(header), slice_cstr(name), slice_cstr(needle));
 }
 
 static void test_headers(void **state)
 {
-	static const char h[] =
-		"Subject: =?iso-8859-1?Q?Fr=F6sche?=\r\n und Hasen\r\n"
-		"X-Empty:\r\nnameless\r\n\r\nBody: x\r\n";
+	static const char h[] = "Subject: =?iso-8859-1?Q?Fr=F6sche?=\r\n und Hasen\r\n"
+				"X-Empty:\r\nnameless\r\n\r\nBody: x\r\n";
 
 	(void)state;
 	assert_true(header_has(h, "subject", "fr\xc3\xb6sche und h"));
@@ -155,7 +150,7 @@ static void test_is_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),	cmocka_unit_test(test_borders),
+		cmocka_unit_test(test_cases),	 cmocka_unit_test(test_borders),
 		cmocka_unit_test(test_no_ascii), cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_is_text),
 	};

@@ -101,9 +101,8 @@ static void put_envelope(struct buf *b, const struct mime_envelope *e)
 /* Most parts have none of these: one bit says so. */
 static bool has_extras(const struct mime_part *part)
 {
-	return part->id.p || part->description.p || part->md5.p ||
-	       part->disposition.p || part->disposition_params ||
-	       part->n_languages || part->location.p;
+	return part->id.p || part->description.p || part->md5.p || part->disposition.p ||
+	       part->disposition_params || part->n_languages || part->location.p;
 }
 
 static void put_extras(struct buf *b, const struct mime_part *part)
@@ -141,7 +140,7 @@ static void put_part(struct buf *b, const struct mime_part *part)
 	if (marks & M_EXTRAS) {
 		put_extras(b, part);
 	}
-	if (marks & M_ENVELOPE) {
+	if (part->envelope) {
 		put_envelope(b, part->envelope);
 	}
 	if (part->kind != MIME_LEAF) {
@@ -166,8 +165,7 @@ static const struct mime_part *next_part(const struct mime_part *part)
 
 void mime_tree_encode(const struct mime_tree *t, struct buf *out)
 {
-	unsigned flags = (t->has_8bit ? T_8BIT : 0u) |
-			 (t->has_nul ? T_NUL : 0u) |
+	unsigned flags = (t->has_8bit ? T_8BIT : 0u) | (t->has_nul ? T_NUL : 0u) |
 			 (t->truncated ? T_TRUNCATED : 0u);
 
 	buf_put8(out, TREE_VERSION);
@@ -299,8 +297,7 @@ static void get_extras(struct reader *r, struct mime_part *part)
 	part->disposition_params = get_params(r);
 	part->n_languages = get_count(r, 1);
 	if (part->n_languages) {
-		part->languages = arena_array(r->a, part->n_languages,
-					      sizeof(struct slice));
+		part->languages = arena_array(r->a, part->n_languages, sizeof(struct slice));
 	}
 	for (size_t i = 0; part->languages && i < part->n_languages; i++) {
 		part->languages[i] = get_present(r);
@@ -312,8 +309,8 @@ static void get_extras(struct reader *r, struct mime_part *part)
 }
 
 /* The numbers of a part, and that it lies inside [lo, hi). */
-static void get_place(struct reader *r, struct mime_part *part, uint64_t base,
-		      uint64_t lo, uint64_t hi)
+static void get_place(struct reader *r, struct mime_part *part, uint64_t base, uint64_t lo,
+		      uint64_t hi)
 {
 	uint64_t delta = cur_varint(&r->c);
 
@@ -321,8 +318,7 @@ static void get_place(struct reader *r, struct mime_part *part, uint64_t base,
 	part->body_len = cur_varint(&r->c);
 	part->header_lines = get_u32(r);
 	part->body_lines = get_u32(r);
-	if (delta > hi - base || base + delta < lo ||
-	    part->header_len > hi - base - delta ||
+	if (delta > hi - base || base + delta < lo || part->header_len > hi - base - delta ||
 	    part->body_len > hi - base - delta - part->header_len) {
 		cur_fail(&r->c, -EINVAL);
 		return;
@@ -347,8 +343,7 @@ static void get_children(struct reader *r, struct mime_part *part)
 	r->left[r->depth++] = n;
 }
 
-static void link_part(struct reader *r, struct mime_part *parent,
-		      struct mime_part *part)
+static void link_part(struct reader *r, struct mime_part *parent, struct mime_part *part)
 {
 	if (!parent) {
 		r->t.root = part;
@@ -376,8 +371,7 @@ static struct mime_part *get_part(struct reader *r, struct mime_part *parent)
 	bool inside = !parent || parent->kind == MIME_MESSAGE;
 
 	if (!part || marks > M_ALL || (marks & M_KIND) > MIME_MESSAGE ||
-	    inside != !!(marks & M_ENVELOPE) ||
-	    ++r->t.n_parts > MIME_PARTS_MAX) {
+	    inside != !!(marks & M_ENVELOPE) || ++r->t.n_parts > MIME_PARTS_MAX) {
 		cur_fail(&r->c, -EINVAL);
 		return NULL;
 	}
@@ -476,8 +470,7 @@ static const struct mime_part *child(const struct mime_part *part, uint32_t n)
 	return n ? c : NULL;
 }
 
-const struct mime_part *mime_part_find(const struct mime_tree *t,
-				       const uint32_t *numbers, size_t n)
+const struct mime_part *mime_part_find(const struct mime_tree *t, const uint32_t *numbers, size_t n)
 {
 	const struct mime_part *part = t->root;
 	bool whole = true; /* part stands for a message, not for its body */

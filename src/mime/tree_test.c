@@ -64,8 +64,7 @@ static void test_round_trip(void **state)
 	assert_int_equal(ad->next->next->host.n, 0);
 	assert_null(ad->next->next->next->mailbox.p);
 	assert_slice(ad->next->next->next->next->name, "c");
-	assert_slice(t.root->children->next->disposition_params->value,
-		     "\xe2\x82\xac");
+	assert_slice(t.root->children->next->disposition_params->value, "\xe2\x82\xac");
 	assert_slice(t.root->children->next->languages[1], "fr");
 	buf_fini(&one);
 	buf_fini(&two);
@@ -87,8 +86,7 @@ static void test_version_and_cuts(void **state)
 
 		assert_non_null(copy);
 		memcpy(copy, one.p, n);
-		assert_int_equal(mime_tree_decode(slice_make(copy, n), &a, &t),
-				 -EINVAL);
+		assert_int_equal(mime_tree_decode(slice_make(copy, n), &a, &t), -EINVAL);
 		free(copy);
 	}
 	buf_addc(&one, 0);
@@ -184,13 +182,11 @@ static void test_sections(void **state)
 	arena_init(&a, MIME_TREE_MAX);
 	assert_int_equal(mime_parse(slice_cstr(example), &a, &t), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct mime_part *p =
-			mime_part_find(&t, cases[i].numbers, cases[i].n);
+		const struct mime_part *p = mime_part_find(&t, cases[i].numbers, cases[i].n);
 
 		assert_true(!p == !cases[i].type);
 		if (p) {
-			assert_true(slice_eq(p->subtype,
-					     slice_cstr(cases[i].type)));
+			assert_true(slice_eq(p->subtype, slice_cstr(cases[i].type)));
 		}
 	}
 	arena_fini(&a);
@@ -209,9 +205,7 @@ static void test_sections_of_simple(void **state)
 	assert_ptr_equal(mime_part_find(&t, one, 1), t.root);
 	assert_null(mime_part_find(&t, one, 2));
 	assert_null(mime_part_find(&t, two, 1));
-	assert_int_equal(mime_parse(S("Content-Type: message/rfc822\n\nA: b\n\nx"),
-				    &a, &t),
-			 0);
+	assert_int_equal(mime_parse(S("Content-Type: message/rfc822\n\nA: b\n\nx"), &a, &t), 0);
 	assert_ptr_equal(mime_part_find(&t, one, 1), t.root);
 	assert_ptr_equal(mime_part_find(&t, one, 2), t.root->children);
 	arena_fini(&a);

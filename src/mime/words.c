@@ -57,8 +57,7 @@ static bool word_at(struct decoder *d, struct slice s, struct word *out)
 	size_t end;
 	unsigned char enc;
 
-	if (mark == SIZE_MAX || mark == 0 || s.n < mark + 7 ||
-	    s.p[mark + 4] != '?') {
+	if (mark == SIZE_MAX || mark == 0 || s.n < mark + 7 || s.p[mark + 4] != '?') {
 		return false;
 	}
 	enc = ascii_lower((unsigned char)s.p[mark + 3]);

@@ -80,15 +80,13 @@ static void fuzz_html(struct slice in)
 	run_html(buf_slice(&text), text.n + 1, &whole);
 	run_html(buf_slice(&text), 3, &cut);
 	check(slice_eq(buf_slice(&whole), buf_slice(&cut)));
-	check(!whole.err && whole.n <= text.n * 3 &&
-	      utf8_valid(buf_slice(&whole)));
+	check(!whole.err && whole.n <= text.n * 3 && utf8_valid(buf_slice(&whole)));
 	buf_fini(&text);
 	buf_fini(&whole);
 	buf_fini(&cut);
 }
 
-static bool find(const struct mime_tree *t, struct slice msg, size_t piece,
-		 struct slice needle)
+static bool find(const struct mime_tree *t, struct slice msg, size_t piece, struct slice needle)
 {
 	struct mime_match *m = mime_match_new(t->root, needle);
 	struct slice body = slice_sub(msg, t->root->body_off, t->root->body_len);
@@ -117,8 +115,7 @@ static void fuzz_match(struct slice in)
 		check(find(&t, in, in.n + 1, buf_slice(&folded)) ==
 		      find(&t, in, 5, buf_slice(&folded)));
 		mime_header_match(in, S(""), buf_slice(&folded));
-		check(!mime_header_match(in, S("x-none-such"),
-					 buf_slice(&folded)) ||
+		check(!mime_header_match(in, S("x-none-such"), buf_slice(&folded)) ||
 		      slice_ifind(in, S("x-none-such")) != SIZE_MAX);
 	}
 	buf_fini(&folded);
