@@ -379,6 +379,13 @@ void co_may_wait(void)
 	}
 }
 
+/* The frames of the trimming itself and the red zone, generously. */
+#ifdef WITH_SANITIZER
+#define TRIM_MARGIN 8192
+#else
+#define TRIM_MARGIN 1024
+#endif
+
 void co_stack_trim(void)
 {
 	struct co *c = co_self();
@@ -387,8 +394,7 @@ void co_stack_trim(void)
 	if (!c) {
 		return;
 	}
-	/* The frames of this call and the red zone stay: a page is plenty. */
-	below -= 4096;
+	below -= TRIM_MARGIN;
 	if (below > c->stack->base && below < c->stack->base + c->stack->size) {
 		co_stack_release(c->stack, below);
 	}

@@ -1,82 +1,23 @@
 /*
  * The runtime, held to its contract: every state a coroutine can be in when
- * something happens to it, other threads, memory, and limits. Built twice,
- * for the assembly and for the ucontext backend. Torture builds
- * (YIELD_ALWAYS) run the same tests, so none may depend on exact turns other
- * than those co.h promises.
+ * something happens to it, time, events, descriptors, mutexes, fairness, and
+ * what holds outside a coroutine. Built twice, for the assembly and for the
+ * ucontext backend. Torture builds (YIELD_ALWAYS) run the same tests, so none
+ * may depend on exact turns other than those co.h promises.
  */
 #include <fcntl.h>
-#include <pthread.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "base/err.h"
-#include "co/co.h"
-#include "co/stack.h"
+#include "co/test_loop.h"
 
 static int64_t ms_since(int64_t t)
 {
 	return (clock_mono() - t) / NSEC_PER_MSEC;
-}
-
-/* Runs fn(arg) as the first coroutine of a fresh loop; it ends the loop. */
-struct first {
-	void (*fn)(void *arg);
-	void *arg;
-};
-
-static void first_body(void *arg)
-{
-	struct first *f = arg;
-
-	f->fn(f->arg);
-	co_loop_stop(co_loop_self());
-}
-
-static void run_loop(void (*fn)(void *arg), void *arg)
-{
-	struct first f = { fn, arg };
-	struct co_loop *l = NULL;
-
-	assert_int_equal(co_loop_new(&l), 0);
-	assert_ptr_equal(co_loop_self(), l);
-	assert_int_equal(co_spawn("first", first_body, &f, NULL), 0);
-	assert_int_equal(co_loop_run(l), 0);
-	assert_int_equal(co_loop_count(l), 0);
-	co_loop_free(&l);
-	assert_null(l);
-	assert_null(co_loop_self());
-}
-
-/* True if fn(arg) in a child process ends by the signal. */
-static bool dies_by(int sig, void (*fn)(void *arg), void *arg)
-{
-	int status = 0;
-	pid_t pid = fork();
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		int null = open("/dev/null", O_WRONLY);
-		struct rlimit no_core = { 0, 0 };
-
-		setrlimit(RLIMIT_CORE, &no_core);
-		dup2(null, 2);
-		signal(SIGSEGV, SIG_DFL);
-		signal(SIGBUS, SIG_DFL);
-		signal(SIGABRT, SIG_DFL);
-		fn(arg);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFSIGNALED(status) && WTERMSIG(status) == sig;
 }
 
 /* ---- life ----------------------------------------------------------------- */
@@ -132,7 +73,7 @@ static void test_spawn_join(void **state)
 	struct trace t = { 0 };
 
 	(void)state;
-	run_loop(spawn_and_join, &t);
+	test_run_loop(spawn_and_join, &t);
 	assert_string_equal(t.text, "1ab2ab3ab4");
 }
 
@@ -185,7 +126,7 @@ static void joiner_is_cancelled(void *arg)
 static void test_joiner_cancelled(void **state)
 {
 	(void)state;
-	run_loop(joiner_is_cancelled, NULL);
+	test_run_loop(joiner_is_cancelled, NULL);
 }
 
 /* ---- cancellation in every state --------------------------------------------- */
@@ -291,7 +232,7 @@ static void cancel_states(void *arg)
 static void test_cancel_states(void **state)
 {
 	(void)state;
-	run_loop(cancel_states, NULL);
+	test_run_loop(cancel_states, NULL);
 }
 
 static void cancel_ended(void *arg)
@@ -315,7 +256,7 @@ static void cancel_ended(void *arg)
 static void test_cancel_ended_and_self(void **state)
 {
 	(void)state;
-	run_loop(cancel_ended, NULL);
+	test_run_loop(cancel_ended, NULL);
 }
 
 struct stopped {
@@ -348,7 +289,7 @@ static void test_stop_cancels_all(void **state)
 	struct stopped s = { 0, 0, 0 };
 
 	(void)state;
-	run_loop(spawn_then_stop, &s);
+	test_run_loop(spawn_then_stop, &s);
 	assert_int_equal(s.started, 100);
 	assert_int_equal(s.cancelled, 100);
 	assert_int_equal(s.spawn_result, -ESHUTDOWN);
@@ -357,13 +298,13 @@ static void test_stop_cancels_all(void **state)
 static void test_loop_runs_again(void **state)
 {
 	struct trace t = { 0 };
-	struct first f = { spawn_and_join, &t };
+	struct test_first f = { spawn_and_join, &t };
 	struct co_loop *l = NULL;
 
 	(void)state;
 	assert_int_equal(co_loop_new(&l), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(co_spawn("first", first_body, &f, NULL), 0);
+		assert_int_equal(co_spawn("first", test_first_body, &f, NULL), 0);
 		assert_int_equal(co_loop_run(l), 0);
 	}
 	assert_string_equal(t.text, "1ab2ab3ab41ab2ab3ab4");
@@ -415,7 +356,7 @@ static void test_timer_order(void **state)
 	struct trace t = { 0 };
 
 	(void)state;
-	run_loop(timers_in_order, &t);
+	test_run_loop(timers_in_order, &t);
 	assert_string_equal(t.text, "aAbBcCdDeEfFgGhHiIjJ");
 }
 
@@ -477,7 +418,7 @@ static void many_timers(void *arg)
 static void test_many_timers(void **state)
 {
 	(void)state;
-	run_loop(many_timers, NULL);
+	test_run_loop(many_timers, NULL);
 }
 
 struct waits {
@@ -535,7 +476,7 @@ static void events(void *arg)
 static void test_events(void **state)
 {
 	(void)state;
-	run_loop(events, NULL);
+	test_run_loop(events, NULL);
 }
 
 struct bell {
@@ -571,7 +512,7 @@ static void bell_wakes_all(void *arg)
 static void test_event_wakes_all(void **state)
 {
 	(void)state;
-	run_loop(bell_wakes_all, NULL);
+	test_run_loop(bell_wakes_all, NULL);
 }
 
 /* ---- descriptors ------------------------------------------------------------------ */
@@ -649,7 +590,7 @@ static void descriptors(void *arg)
 static void test_descriptors(void **state)
 {
 	(void)state;
-	run_loop(descriptors, NULL);
+	test_run_loop(descriptors, NULL);
 }
 
 static void fd_del_wakes(void *arg)
@@ -680,7 +621,7 @@ static void fd_del_wakes(void *arg)
 static void test_fd_del(void **state)
 {
 	(void)state;
-	run_loop(fd_del_wakes, NULL);
+	test_run_loop(fd_del_wakes, NULL);
 }
 
 /* ---- mutex ------------------------------------------------------------------------- */
@@ -742,362 +683,92 @@ static void mutex_fair(void *arg)
 static void test_mutex_fair(void **state)
 {
 	(void)state;
-	run_loop(mutex_fair, NULL);
+	test_run_loop(mutex_fair, NULL);
 }
 
-/* ---- other threads -------------------------------------------------------------------- */
+/* ---- fairness ------------------------------------------------------------------------------------- */
 
-#define POSTERS 4
-#define POSTS 5000
-
-struct poster {
-	struct co_loop *loop;
-	struct co_post post[POSTS];
-	size_t *ran;
-	size_t next; /* posts of one thread run in order */
-	pthread_t thread;
+struct busy {
+	struct co_event ev;
+	bool stop;
+	size_t turns;
 };
 
-struct post_arg {
-	struct poster *poster;
-	size_t i;
-};
-
-static struct post_arg post_args[POSTERS][POSTS];
-
-static void post_ran(void *arg)
+static void busy_body(void *arg)
 {
-	struct post_arg *a = arg;
+	struct busy *b = arg;
 
-	assert_null(co_self());
-	assert_int_equal(a->i, a->poster->next);
-	a->poster->next++;
-	++*a->poster->ran;
-}
-
-static void *poster_main(void *arg)
-{
-	struct poster *p = arg;
-
-	for (size_t i = 0; i < POSTS; i++) {
-		co_post(p->loop, &p->post[i]);
+	co_enter();
+	while (!b->stop) {
+		b->turns++;
+		assert_int_equal(co_event_wait(&b->ev, CLOCK_NEVER), 0);
+		assert_int_equal(co_breathe(), 0);
 	}
-	return NULL;
 }
 
-static void posts(void *arg)
+/* One that always finds something ready does not starve the rest. */
+static void busy(void *arg)
 {
-	struct poster *p = calloc(POSTERS, sizeof(*p));
-	size_t ran = 0;
-	int64_t t = clock_mono();
+	struct busy b = { .stop = false };
+	struct co *c = NULL;
 
 	(void)arg;
 	co_enter();
-	assert_non_null(p);
-	for (size_t k = 0; k < POSTERS; k++) {
-		p[k].loop = co_loop_self();
-		p[k].ran = &ran;
-		for (size_t i = 0; i < POSTS; i++) {
-			post_args[k][i] = (struct post_arg){ &p[k], i };
-			p[k].post[i].fn = post_ran;
-			p[k].post[i].arg = &post_args[k][i];
-		}
-		assert_int_equal(pthread_create(&p[k].thread, NULL, poster_main,
-						&p[k]), 0);
-	}
-	while (ran < POSTERS * POSTS && ms_since(t) < 20000) {
-		assert_int_equal(co_sleep(1), 0);
-	}
-	assert_int_equal(ran, POSTERS * POSTS);
-	for (size_t k = 0; k < POSTERS; k++) {
-		pthread_join(p[k].thread, NULL);
-	}
-	free(p);
+	co_event_init(&b.ev);
+	co_event_set(&b.ev);
+	assert_int_equal(co_spawn("busy", busy_body, &b, &c), 0);
+	assert_int_equal(co_sleep(5), 0);
+	b.stop = true;
+	assert_int_equal(co_join(&c), 0);
+	assert_true(b.turns > 1);
 }
 
-static void test_posts(void **state)
+static void test_fairness(void **state)
 {
 	(void)state;
-	run_loop(posts, NULL);
+	test_run_loop(busy, NULL);
 }
 
-static void *fire_later(void *arg)
+/* Floating point control is part of what a switch keeps. */
+static void float_body(void *arg)
 {
-	usleep(3000);
-	co_signal_fire(arg);
-	return NULL;
-}
+	double *d = arg;
 
-static void signal_from_thread(void *arg)
-{
-	struct co_signal s;
-	pthread_t t;
-
-	(void)arg;
-	co_enter();
-	co_signal_init(&s);
-	assert_int_equal(pthread_create(&t, NULL, fire_later, &s), 0);
-	assert_int_equal(co_signal_wait(&s), 0);
-	pthread_join(t, NULL);
-}
-
-static void test_signal(void **state)
-{
-	(void)state;
-	run_loop(signal_from_thread, NULL);
-	signal_from_thread(NULL); /* outside a coroutine it blocks the thread */
-}
-
-struct job {
-	int in;
-	pthread_t ran_on;
-	struct co *self;
-};
-
-static int job_square(void *arg)
-{
-	struct job *j = arg;
-
-	j->ran_on = pthread_self();
-	j->self = co_self();
-	return j->in * j->in;
-}
-
-static void offload_body(void *arg)
-{
-	struct job *j = arg;
-
-	co_enter();
-	assert_int_equal(co_offload(job_square, j), j->in * j->in);
-	assert_false(pthread_equal(j->ran_on, pthread_self()));
-	assert_null(j->self);
-}
-
-static int job_slow(void *arg)
-{
-	usleep(20000);
-	*(bool *)arg = true;
-	return 7;
-}
-
-static void offload_cancelled(void *arg)
-{
-	bool done = false;
-
-	*(int *)arg = -1;
-	co_enter();
-	assert_int_equal(co_offload(job_slow, &done), 7);
-	assert_true(done); /* cancellation did not cut it short */
-	assert_true(co_cancelled());
-	/* And the work still runs when cancelled before. */
-	done = false;
-	assert_int_equal(co_offload(job_slow, &done), 7);
-	assert_true(done);
-	*(int *)arg = 1;
-}
-
-static void offloads(void *arg)
-{
-	struct job j[100];
-	struct co *c[100];
-	struct co *slow = NULL;
-	int fine = 0;
-
-	(void)arg;
 	co_enter();
 	for (int i = 0; i < 100; i++) {
-		j[i].in = i;
-		assert_int_equal(co_spawn("o", offload_body, &j[i], &c[i]), 0);
+		*d += 0.1;
+		assert_int_equal(co_yield(), 0);
 	}
-	for (int i = 0; i < 100; i++) {
+}
+
+static void floats(void *arg)
+{
+	double d[4] = { 0, 0, 0, 0 };
+	struct co *c[4];
+
+	(void)arg;
+	co_enter();
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(co_spawn("f", float_body, &d[i], &c[i]), 0);
+	}
+	for (int i = 0; i < 4; i++) {
 		assert_int_equal(co_join(&c[i]), 0);
+		assert_true(d[i] > 9.99 && d[i] < 10.01);
 	}
-	assert_int_equal(co_spawn("slow", offload_cancelled, &fine, &slow), 0);
-	assert_int_equal(co_sleep(3), 0);
-	co_finish(&slow);
-	assert_int_equal(fine, 1);
 }
 
-static void test_offload(void **state)
+static void test_floats(void **state)
 {
-	struct job j = { .in = 9 };
-
 	(void)state;
-	co_enter();
-	assert_int_equal(co_offload(job_square, &j), 81); /* inline */
-	assert_true(pthread_equal(j.ran_on, pthread_self()));
-	assert_int_equal(co_pool_start(3, 0), 0);
-	assert_int_equal(co_offload(job_square, &j), 81); /* still inline */
-	assert_true(pthread_equal(j.ran_on, pthread_self()));
-	run_loop(offloads, NULL);
-	co_pool_stop();
-	co_pool_stop();
+	test_run_loop(floats, NULL);
 }
 
-struct flood {
-	int done;
-	int refused;
-};
-
-static void flood_body(void *arg)
-{
-	struct flood *f = arg;
-	bool done = false;
-	int r;
-
-	co_enter();
-	r = co_offload(job_slow, &done);
-	assert_true(r == 7 || r == -EAGAIN);
-	f->done += r == 7;
-	f->refused += r == -EAGAIN;
-}
-
-static void flood(void *arg)
-{
-	for (int i = 0; i < 10; i++) {
-		assert_int_equal(co_spawn("f", flood_body, arg, NULL), 0);
-	}
-	co_enter();
-	while (co_loop_count(co_loop_self()) > 1) {
-		assert_int_equal(co_sleep(1), 0);
-	}
-}
-
-static void test_offload_full(void **state)
-{
-	struct flood f = { 0, 0 };
-
-	(void)state;
-	assert_int_equal(co_pool_start(1, 2), 0);
-	run_loop(flood, &f);
-	assert_int_equal(f.done + f.refused, 10);
-	assert_in_range(f.done, 2, 3);
-	co_pool_stop();
-}
-
-/* ---- calls between loops ------------------------------------------------------------------ */
-
-struct other {
-	pthread_t thread;
-	struct co_loop *loop;
-	struct co_signal up;
-};
-
-static void other_keeper(void *arg)
-{
-	(void)arg;
-	co_enter();
-	while (co_sleep(60 * 1000) == 0) {
-	}
-}
-
-static void *other_main(void *arg)
-{
-	struct other *o = arg;
-	struct co_loop *l = NULL;
-
-	assert_int_equal(co_loop_new(&l), 0);
-	assert_int_equal(co_spawn("keeper", other_keeper, NULL, NULL), 0);
-	o->loop = l;
-	co_signal_fire(&o->up);
-	co_loop_run(l);
-	co_signal_fire(&o->up);
-	return NULL;
-}
-
-static void other_start(struct other *o)
-{
-	co_enter();
-	co_signal_init(&o->up);
-	assert_int_equal(pthread_create(&o->thread, NULL, other_main, o), 0);
-	co_signal_wait(&o->up);
-	co_signal_init(&o->up);
-}
-
-struct visit {
-	struct co_loop *home;
-	struct co_loop *away;
-	int64_t sleep_ms;
-	int result;
-};
-
-static int come_back(void *arg)
-{
-	struct visit *v = arg;
-
-	assert_ptr_equal(co_loop_self(), v->home);
-	return 5;
-}
-
-static int go_there(void *arg)
-{
-	struct visit *v = arg;
-	int r;
-
-	co_enter();
-	assert_ptr_equal(co_loop_self(), v->away);
-	assert_non_null(co_self());
-	r = co_sleep(v->sleep_ms);
-	if (r < 0) {
-		return r;
-	}
-	/* And a call back while the first loop's coroutine waits. */
-	return co_call(v->home, come_back, v) + 37;
-}
-
-static void visit_body(void *arg)
-{
-	struct visit *v = arg;
-
-	co_enter();
-	v->result = co_call(v->away, go_there, v);
-}
+/* ---- outside a coroutine -------------------------------------------------------------------- */
 
 static int inline_call(void *arg)
 {
 	return arg == NULL ? 3 : 4;
 }
-
-static void calls(void *arg)
-{
-	struct other o;
-	struct visit v[50];
-	struct co *c[50];
-
-	(void)arg;
-	co_enter();
-	assert_int_equal(co_call(NULL, inline_call, NULL), 3);
-	assert_int_equal(co_call(co_loop_self(), inline_call, arg), 3);
-	other_start(&o);
-	for (int i = 0; i < 50; i++) {
-		v[i] = (struct visit){ co_loop_self(), o.loop, i % 3, 0 };
-		assert_int_equal(co_spawn("v", visit_body, &v[i], &c[i]), 0);
-	}
-	for (int i = 0; i < 50; i++) {
-		assert_int_equal(co_join(&c[i]), 0);
-		assert_int_equal(v[i].result, 42);
-	}
-	/* Stopping over there reaches the caller as the other's cancellation. */
-	v[0].sleep_ms = 60 * 1000;
-	assert_int_equal(co_spawn("v", visit_body, &v[0], &c[0]), 0);
-	assert_int_equal(co_sleep(5), 0);
-	co_loop_stop(o.loop);
-	assert_int_equal(co_join(&c[0]), 0);
-	assert_int_equal(v[0].result, -ECANCELED);
-	/* After its end nothing runs there any more. */
-	co_signal_wait(&o.up);
-	assert_int_equal(co_call(o.loop, go_there, &v[0]), -ESHUTDOWN);
-	pthread_join(o.thread, NULL);
-	co_loop_free(&o.loop);
-}
-
-static void test_calls(void **state)
-{
-	(void)state;
-	run_loop(calls, NULL);
-}
-
-/* ---- outside a coroutine -------------------------------------------------------------------- */
 
 static void test_outside(void **state)
 {
@@ -1159,7 +830,7 @@ static void wait_in_noyield(void *arg)
 
 static void run_wait_in_noyield(void *arg)
 {
-	run_loop(wait_in_noyield, arg);
+	test_run_loop(wait_in_noyield, arg);
 }
 
 static void lock_twice_outside(void *arg)
@@ -1176,322 +847,18 @@ static void lock_twice_outside(void *arg)
 static void test_bugs_abort(void **state)
 {
 	(void)state;
-	assert_true(dies_by(SIGABRT, wait_in_noyield, NULL));
-	assert_true(dies_by(SIGABRT, run_wait_in_noyield, NULL));
-	assert_true(dies_by(SIGABRT, lock_twice_outside, NULL));
+	assert_true(test_dies_by(SIGABRT, wait_in_noyield, NULL));
+	assert_true(test_dies_by(SIGABRT, run_wait_in_noyield, NULL));
+	assert_true(test_dies_by(SIGABRT, lock_twice_outside, NULL));
 	co_noyield_enter();
 	co_noyield_enter();
 	co_noyield_leave();
 	co_noyield_leave();
-}
-
-/* ---- stacks ------------------------------------------------------------------------------------ */
-
-/* Fills n bytes of stack from the top down; the asm hides that it is idle. */
-static unsigned __attribute__((noinline)) dig(size_t n)
-{
-	unsigned char page[2048];
-
-	memset(page, 1, sizeof(page));
-	__asm__ volatile("" : : "r"(page) : "memory");
-	if (n <= sizeof(page)) {
-		return page[0];
-	}
-	return dig(n - sizeof(page)) + page[7];
-}
-
-static void dig_body(void *arg)
-{
-	assert_true(dig(*(size_t *)arg) > 0);
-}
-
-static void overflow(void *arg)
-{
-	size_t much = (size_t)16 << 20;
-
-	(void)arg;
-	dig_body(&much);
-}
-
-static void run_overflow(void *arg)
-{
-	run_loop(overflow, arg);
-}
-
-static void run_overflow_mprotect(void *arg)
-{
-	co_stack_no_guard_install = true;
-	run_loop(overflow, arg);
-}
-
-static void test_guard_faults(void **state)
-{
-	(void)state;
-#ifdef WITH_SANITIZER
-	skip(); /* the sanitizer reports it in its own way */
-#endif
-	assert_true(dies_by(SIGSEGV, run_overflow, NULL));
-	assert_true(dies_by(SIGSEGV, run_overflow_mprotect, NULL));
-}
-
-static void depth(void *arg)
-{
-	size_t deep = co_stack_size - 12 * 1024;
-	struct co *c = NULL;
-
-	(void)arg;
-#ifdef WITH_SANITIZER
-	deep = 40 * 1024; /* frames are bigger there */
-#endif
-	co_enter();
-	assert_int_equal(co_spawn("deep", dig_body, &deep, &c), 0);
-	assert_int_equal(co_join(&c), 0);
-	assert_true(co_stack_high_water() <= co_stack_size);
-	assert_true(co_stack_high_water() >= 32 * 1024);
-	co_stack_trim();
-	assert_int_equal(co_yield(), 0);
-}
-
-static void test_depth_and_high_water(void **state)
-{
-	(void)state;
-	run_loop(depth, NULL);
-}
-
-struct reuse {
-	char *addr[300];
-	size_t n;
-};
-
-static void reuse_body(void *arg)
-{
-	struct reuse *r = arg;
-
-	r->addr[r->n++] = __builtin_frame_address(0);
-}
-
-static void stacks_are_reused(void *arg)
-{
-	struct reuse r = { .n = 0 };
-	struct co *c = NULL;
-
-	(void)arg;
-	co_enter();
-	for (int i = 0; i < 300; i++) {
-		assert_int_equal(co_spawn("r", reuse_body, &r, &c), 0);
-		assert_int_equal(co_join(&c), 0);
-	}
-	for (int i = 1; i < 300; i++) {
-		assert_ptr_equal(r.addr[i], r.addr[0]);
-	}
-}
-
-static void test_stack_reuse(void **state)
-{
-	(void)state;
-	run_loop(stacks_are_reused, NULL);
-}
-
-static void trims(void *arg)
-{
-	size_t deep = 40 * 1024;
-	volatile char here[64];
-
-	(void)arg;
-	memset((char *)here, 'h', sizeof(here));
-	dig_body(&deep);
-	co_stack_trim();
-	for (size_t i = 0; i < sizeof(here); i++) {
-		assert_int_equal(here[i], 'h');
-	}
-	dig_body(&deep);
-}
-
-static void test_trim(void **state)
-{
-	(void)state;
-	run_loop(trims, NULL);
-}
-
-#ifdef WITH_SANITIZER
-#define MANY 2000
-#else
-#define MANY 20000
-#endif
-
-struct crowd {
-	struct co_event go;
-	size_t arrived;
-	size_t left;
-};
-
-static void crowd_body(void *arg)
-{
-	struct crowd *w = arg;
-
-	co_enter();
-	w->arrived++;
-	assert_int_equal(co_event_wait(&w->go, clock_in_ms(600 * 1000)), 0);
-	w->left++;
-}
-
-static void crowd(void *arg)
-{
-	struct crowd w = { .arrived = 0 };
-
-	(void)arg;
-	co_enter();
-	co_event_init(&w.go);
-	for (size_t i = 0; i < MANY; i++) {
-		assert_int_equal(co_spawn("crowd", crowd_body, &w, NULL), 0);
-	}
-	while (w.arrived < MANY) {
-		assert_int_equal(co_yield(), 0);
-	}
-	assert_int_equal(co_loop_count(co_loop_self()), MANY + 1);
-	co_event_set(&w.go);
-	while (w.left < MANY) {
-		assert_int_equal(co_yield(), 0);
-	}
-}
-
-static void test_many_coroutines(void **state)
-{
-	(void)state;
-	run_loop(crowd, NULL);
-}
-
-static void spawn_to_the_limit(void *arg)
-{
-	size_t n = 0;
-	size_t max = *(size_t *)arg;
-	int r;
-
-	co_enter();
-	do {
-		r = co_spawn("sleeper", other_keeper, NULL, NULL);
-		n += r == 0;
-	} while (r == 0 && n < max);
-	if (r != -ENOMEM || n < 10) {
-		_exit(3);
-	}
-	/* What is there still works, and room made is room again. */
-	co_loop_stop(co_loop_self());
-}
-
-static void run_out_of_space(void *arg)
-{
-	struct rlimit lim = { (rlim_t)512 << 20, (rlim_t)512 << 20 };
-	size_t max = 1000000;
-
-	(void)arg;
-	setrlimit(RLIMIT_AS, &lim);
-	run_loop(spawn_to_the_limit, &max);
-	raise(SIGUSR1); /* says: got to the end */
-}
-
-/* mprotect guards split mappings until vm.max_map_count is reached. */
-static void run_out_of_maps(void *arg)
-{
-	size_t max = 1000000;
-
-	(void)arg;
-	co_stack_no_guard_install = true;
-	run_loop(spawn_to_the_limit, &max);
-	raise(SIGUSR1);
-}
-
-static void test_exhaustion(void **state)
-{
-	(void)state;
-#ifdef WITH_SANITIZER
-	skip(); /* their own memory does not live with such limits */
-#endif
-	assert_true(dies_by(SIGUSR1, run_out_of_space, NULL));
-	assert_true(dies_by(SIGUSR1, run_out_of_maps, NULL));
-}
-
-/* ---- fairness ------------------------------------------------------------------------------------- */
-
-struct busy {
-	struct co_event ev;
-	bool stop;
-	size_t turns;
-};
-
-static void busy_body(void *arg)
-{
-	struct busy *b = arg;
-
-	co_enter();
-	while (!b->stop) {
-		b->turns++;
-		assert_int_equal(co_event_wait(&b->ev, CLOCK_NEVER), 0);
-		assert_int_equal(co_breathe(), 0);
-	}
-}
-
-/* One that always finds something ready does not starve the rest. */
-static void busy(void *arg)
-{
-	struct busy b = { .stop = false };
-	struct co *c = NULL;
-
-	(void)arg;
-	co_enter();
-	co_event_init(&b.ev);
-	co_event_set(&b.ev);
-	assert_int_equal(co_spawn("busy", busy_body, &b, &c), 0);
-	assert_int_equal(co_sleep(5), 0);
-	b.stop = true;
-	assert_int_equal(co_join(&c), 0);
-	assert_true(b.turns > 1);
-}
-
-static void test_fairness(void **state)
-{
-	(void)state;
-	run_loop(busy, NULL);
-}
-
-/* Floating point control is part of what a switch keeps. */
-static void float_body(void *arg)
-{
-	double *d = arg;
-
-	co_enter();
-	for (int i = 0; i < 100; i++) {
-		*d += 0.1;
-		assert_int_equal(co_yield(), 0);
-	}
-}
-
-static void floats(void *arg)
-{
-	double d[4] = { 0, 0, 0, 0 };
-	struct co *c[4];
-
-	(void)arg;
-	co_enter();
-	for (int i = 0; i < 4; i++) {
-		assert_int_equal(co_spawn("f", float_body, &d[i], &c[i]), 0);
-	}
-	for (int i = 0; i < 4; i++) {
-		assert_int_equal(co_join(&c[i]), 0);
-		assert_true(d[i] > 9.99 && d[i] < 10.01);
-	}
-}
-
-static void test_floats(void **state)
-{
-	(void)state;
-	run_loop(floats, NULL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_spawn_join),
 		cmocka_unit_test(test_joiner_cancelled),
 		cmocka_unit_test(test_cancel_states),
@@ -1505,24 +872,11 @@ int main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_fd_del),
 		cmocka_unit_test(test_mutex_fair),
-		cmocka_unit_test(test_posts),
-		cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_offload),
-		cmocka_unit_test(test_offload_full),
-		cmocka_unit_test(test_calls),
-		cmocka_unit_test(test_bugs_abort),
-		cmocka_unit_test(test_guard_faults),
-		cmocka_unit_test(test_depth_and_high_water),
-		cmocka_unit_test(test_stack_reuse),
-		cmocka_unit_test(test_trim),
-		cmocka_unit_test(test_many_coroutines),
-		cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_fairness),
 		cmocka_unit_test(test_floats),
+		cmocka_unit_test(test_outside),
+		cmocka_unit_test(test_bugs_abort),
 	};
 
-	signal(SIGPIPE, SIG_IGN);
-	/* A longjmp out of a coroutine would confuse the sanitizers. */
-	setenv("CMOCKA_TEST_ABORT", "1", 1);
 	return cmocka_run_group_tests_name("co", tests, NULL, NULL);
 }

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
+#include "co/test_loop.h"
 #include "io/listen.h"
 #include "io/stream.h"
-#include "io/test_loop.h"
 
 static void check_addr(const char *in, const char *text, const char *literal,
 		       bool loopback)

@@ -2,18 +2,20 @@
  * The spool on both sides of its memory limit, with a pool and without, its
  * maximum, and a disk that is full.
  */
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
+#include "co/test_loop.h"
 #include "io/spool.h"
-#include "io/test_loop.h"
 
 static char dir[64];
 
@@ -180,6 +182,43 @@ static void test_disk_full(void **state)
 	co_pool_stop();
 }
 
+/* A real full disk: a tiny tmpfs in a mount namespace of a child's own. */
+static void tiny_disk(void *arg)
+{
+	static char big[SPOOL_MEM_MAX + 1];
+	struct spool *s = NULL;
+	struct err e = ERR_INIT;
+	char b[4];
+
+	(void)arg;
+	co_enter();
+	if (unshare(CLONE_NEWNS) != 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("none", dir, "tmpfs", 0, "size=512k") != 0) {
+		raise(SIGUSR2); /* not allowed here */
+	}
+	memset(big, 'd', sizeof(big));
+	if (spool_new(dir, 10 << 20, &s) != 0 ||
+	    spool_write(s, slice_make(big, sizeof(big)), &e) != 0 ||
+	    spool_write(s, slice_make(big, sizeof(big)), &e) != -ENOSPC ||
+	    e.code != -ENOSPC || spool_size(s) != sizeof(big) ||
+	    spool_read(s, sizeof(big) - 1, b, sizeof(b), &e) != 1 ||
+	    b[0] != 'd') {
+		raise(SIGTERM);
+	}
+	spool_free(&s);
+	raise(SIGUSR1);
+}
+
+static void test_tiny_disk(void **state)
+{
+	(void)state;
+	if (test_dies_by(SIGUSR2, tiny_disk, NULL)) {
+		skip();
+	}
+	assert_true(test_dies_by(SIGUSR1, tiny_disk, NULL));
+}
+
 /* More writers than the pool's queue has room for: they wait, none fails. */
 static void writer_body(void *arg)
 {
@@ -224,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_max),
 		cmocka_unit_test(test_no_directory),
 		cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_tiny_disk),
 		cmocka_unit_test(test_busy_pool),
 	};
 
