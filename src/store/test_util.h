@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "base/rand.h"
 #include "kv/impl.h"
 #include "store/impl.h"
 

@@ -330,36 +330,6 @@ struct co_event *store_view_event(struct store_view *v)
 
 /* ---- what was told ------------------------------------------------------ */
 
-void store_view_told(struct store_view *v, uint32_t seq)
-{
-	const struct msg *e = box_find(v->m, store_view_uid(v, seq));
-
-	assert(e);
-	if (e->gone_at || e->modseq <= v->modseq) {
-		return;
-	}
-	struct told *last = v->n_told ? &v->told[v->n_told - 1] : NULL;
-
-	if (last && last->uid == e->uid) {
-		last->modseq = e->modseq;
-		return;
-	}
-	if (v->n_told == v->cap_told) {
-		size_t cap = v->cap_told ? v->cap_told * 2 : 16;
-		struct told *p = reallocarray(v->told, cap, sizeof(*p));
-
-		if (!p) {
-			return; /* then it is announced once more */
-		}
-		v->told = p;
-		v->cap_told = cap;
-	}
-	if (last && last->uid > e->uid) {
-		v->told_sorted = false;
-	}
-	v->told[v->n_told++] = (struct told){ e->uid, e->modseq };
-}
-
 static int cmp_told(const void *a, const void *b)
 {
 	const struct told *x = a, *y = b;
@@ -370,13 +340,63 @@ static int cmp_told(const void *a, const void *b)
 	return (x->modseq > y->modseq) - (x->modseq < y->modseq);
 }
 
+/* In order, and of each message only the newest. */
+static void told_sort(struct store_view *v)
+{
+	size_t n = 0;
+
+	if (v->told_sorted) {
+		return;
+	}
+	qsort(v->told, v->n_told, sizeof(*v->told), cmp_told);
+	for (size_t i = 0; i < v->n_told; i++) {
+		if (n && v->told[n - 1].uid == v->told[i].uid) {
+			n--;
+		}
+		v->told[n++] = v->told[i];
+	}
+	v->n_told = n;
+	v->told_sorted = true;
+}
+
+static int told_room(struct store_view *v)
+{
+	if (v->n_told < v->cap_told) {
+		return 0;
+	}
+	told_sort(v); /* often that is room enough */
+	if (v->n_told <= v->cap_told / 2 && v->cap_told) {
+		return 0;
+	}
+	size_t cap = v->cap_told ? v->cap_told * 2 : 16;
+	struct told *p = reallocarray(v->told, cap, sizeof(*p));
+
+	if (!p) {
+		return -ENOMEM;
+	}
+	v->told = p;
+	v->cap_told = cap;
+	return 0;
+}
+
+void store_view_told(struct store_view *v, uint32_t seq)
+{
+	const struct msg *e = box_find(v->m, store_view_uid(v, seq));
+
+	assert(e);
+	if (e->gone_at || e->modseq <= v->modseq || told_room(v)) {
+		return; /* without memory it is announced once more */
+	}
+	if (v->n_told && v->told[v->n_told - 1].uid >= e->uid) {
+		v->told_sorted = false;
+	}
+	v->told[v->n_told++] = (struct told){ e->uid, e->modseq };
+}
+
 /* The highest modseq of this message that the client has heard of. */
 static uint64_t told_modseq(struct store_view *v, uint32_t uid)
 {
-	if (!v->told_sorted) {
-		qsort(v->told, v->n_told, sizeof(*v->told), cmp_told);
-		v->told_sorted = true;
-	}
+	told_sort(v);
 	size_t lo = 0, hi = v->n_told;
 
 	while (lo < hi) { /* first one behind uid */
