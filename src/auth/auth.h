@@ -169,7 +169,12 @@ const char *sasl_mechanisms(void);
 /* NULL: no such mechanism (or no memory). Peer and protocol must outlive. */
 struct sasl *sasl_new(struct auth *a, struct slice mechanism,
 		      const char *protocol, const struct net_addr *peer);
-/* Does the client speak first (may it have an initial response)? */
+/*
+ * Does the client speak first? If not, the exchange begins with a step
+ * without input; an initial response is given to the first step all the same
+ * (LOGIN takes it as the user name, as clients expect) and is SASL_BAD where
+ * the mechanism has no use for it.
+ */
 bool sasl_client_first(const struct sasl *s);
 /*
  * One client message (already base64-decoded). For a server-first mechanism

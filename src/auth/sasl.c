@@ -81,11 +81,12 @@ CO_FN static enum sasl_state login_step(struct sasl *s, struct slice in,
 					struct buf *out,
 					struct auth_identity *id)
 {
+	/* Many clients send the name at once as an initial response. */
+	if (s->round == 0 && in.p && in.n > 0) {
+		s->round = 1;
+	}
 	switch (s->round++) {
 	case 0:
-		if (in.p && in.n > 0) {
-			return SASL_BAD;
-		}
 		buf_adds(out, "Username:");
 		return SASL_CONTINUE;
 	case 1:

@@ -186,8 +186,6 @@ CO_FN int imap_cmd_authenticate(void *session, void *command)
 				&imap_conn(s)->peer);
 		if (!sasl) {
 			imap_no(cmd, "[CANNOT] Unknown mechanism");
-		} else if (have && !sasl_client_first(sasl)) {
-			imap_bad(cmd, "The server speaks first here");
 		} else {
 			r = exchange(cmd, sasl, mech, &in, have);
 		}

@@ -209,7 +209,7 @@ CO_FN static int sasl_run(struct pop3_session *s, struct sasl *m,
 	while (r == 1 && st == SASL_CONTINUE) {
 		struct slice msg = buf_slice(&in);
 
-		if (first && !sasl_client_first(m)) {
+		if (first && !initial.p && !sasl_client_first(m)) {
 			msg = (struct slice){ NULL, 0 };
 		} else if (!msg.p) {
 			msg = S("");
@@ -253,11 +253,7 @@ int pop3_auth(void *session, void *cmd)
 	if (!m) {
 		return pop3_err(s, "no such mechanism");
 	}
-	if (initial.p && !sasl_client_first(m)) {
-		pop3_err(s, "this mechanism has no initial response");
-	} else {
-		sasl_run(s, m, initial);
-	}
+	sasl_run(s, m, initial);
 	sasl_free(&m);
 	return 0;
 }

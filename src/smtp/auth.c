@@ -92,10 +92,6 @@ CO_FN static int first_message(struct smtp_session *s, struct sasl *m,
 	if (!initial.p) {
 		return sasl_client_first(m) ? challenge(s, &nothing, in) : 1;
 	}
-	if (!sasl_client_first(m)) {
-		return smtp_reply(s, "501 5.5.2 this mechanism has no initial "
-				     "response");
-	}
 	/* "=" is an empty one (RFC 4954 4). */
 	if (!slice_eq(initial, S("=")) && base64_decode(in, initial) != 0) {
 		return smtp_reply(s, "501 5.5.2 not base64");
@@ -109,7 +105,7 @@ CO_FN static void exchange(struct smtp_session *s, struct sasl *m,
 	struct buf in = BUF_INIT(SASL_REPLY_MAX);
 	struct buf out = BUF_INIT(SASL_REPLY_MAX);
 	enum sasl_state st = SASL_CONTINUE;
-	bool unasked = !sasl_client_first(m);
+	bool unasked = !initial.p && !sasl_client_first(m);
 	int r = first_message(s, m, initial, &in);
 
 	while (r == 1 && st == SASL_CONTINUE) {
