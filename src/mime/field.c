@@ -241,3 +241,14 @@ struct slice mime_token(struct cur *c)
 	}
 	return slice_make(start, (size_t)(c->p - start));
 }
+
+bool mime_is_multipart(const struct mime_part *part)
+{
+	return slice_ieq(part->type, S("multipart"));
+}
+
+bool mime_is_message(const struct mime_part *part)
+{
+	return slice_ieq(part->type, S("message")) &&
+	       (slice_ieq(part->subtype, S("rfc822")) || slice_ieq(part->subtype, S("global")));
+}

@@ -35,5 +35,8 @@ struct slice mime_unfold_dup(struct slice body, struct arena *a);
 void mime_add_clean(struct slice utf8, struct buf *out);
 /* Run of token characters (RFC 2045 5.1, and 8-bit). May be empty. */
 struct slice mime_token(struct cur *c);
+/* By its type, is this a multipart; is it message/rfc822 or message/global? */
+bool mime_is_multipart(const struct mime_part *part);
+bool mime_is_message(const struct mime_part *part);
 
 #endif

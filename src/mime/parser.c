@@ -485,21 +485,15 @@ static struct slice part_boundary(const struct mime_part *part)
 	return b;
 }
 
-static bool is_message(const struct mime_part *part)
-{
-	return slice_ieq(part->type, S("message")) &&
-	       (slice_ieq(part->subtype, S("rfc822")) || slice_ieq(part->subtype, S("global")));
-}
-
 /* The header of cur has ended: what is the body? */
 static void enter_body(struct mime_parser *p)
 {
 	struct mime_part *part = p->cur;
-	bool multipart = slice_ieq(part->type, S("multipart"));
+	bool multipart = mime_is_multipart(part);
 	struct slice boundary;
 
 	p->state = ST_BODY;
-	if (!multipart && !is_message(part)) {
+	if (!multipart && !mime_is_message(part)) {
 		return;
 	}
 	if (p->depth == MIME_DEPTH_MAX || !part_room(p)) {

@@ -29,6 +29,7 @@ static void check_part(const struct mime_part *p)
 	check(p->type.p && p->subtype.p && p->encoding.p);
 	check(!p->envelope == (p->parent && p->parent->kind != MIME_MESSAGE));
 	check((p->kind == MIME_LEAF) == !p->children);
+	check((p->kind == MIME_MULTIPART) == slice_ieq(p->type, S("multipart")));
 	check(p->kind != MIME_MESSAGE || !p->children->next);
 	for (const struct mime_part *c = p->children; c; c = c->next) {
 		check(c->parent == p);

@@ -26,12 +26,9 @@
  * sent is two's complement, INT64_MIN meaning none.
  * Called by the store and IMAP.
  */
-#include <assert.h>
 #include <errno.h>
 
-#include "base/cur.h"
-#include "base/err.h"
-#include "mime/mime.h"
+#include "mime/impl.h"
 
 #define TREE_VERSION 1
 
@@ -343,6 +340,15 @@ static void get_children(struct reader *r, struct mime_part *part)
 	r->left[r->depth++] = n;
 }
 
+/* The parser gives no part a type that its kind contradicts. */
+static void check_kind(struct reader *r, const struct mime_part *part)
+{
+	if (mime_is_multipart(part) != (part->kind == MIME_MULTIPART) ||
+	    mime_is_message(part) != (part->kind == MIME_MESSAGE)) {
+		cur_fail(&r->c, -EINVAL);
+	}
+}
+
 static void link_part(struct reader *r, struct mime_part *parent, struct mime_part *part)
 {
 	if (!parent) {
@@ -380,6 +386,7 @@ static struct mime_part *get_part(struct reader *r, struct mime_part *parent)
 	link_part(r, parent, part);
 	part->type = get_present(r);
 	part->subtype = get_present(r);
+	check_kind(r, part);
 	part->encoding = get_present(r);
 	part->params = get_params(r);
 	if (marks & M_EXTRAS) {

@@ -63,14 +63,15 @@ static void test_sizes(void **state)
 {
 	static const struct {
 		const char *unit;
+		int times;
 		size_t want;
 	} sizes[] = {
-		{ "=?utf-8?Q?a?= ", 100001 },
-		{ "=?utf-8?Q?a", 1100000 },
-		{ "=?", 200000 },
-		{ "=?utf-8?B?a ", 1200000 },
-		{ "?=", 200000 },
-		{ "=?utf-8?Q?a?= =?x?Q?b?= ", 200001 },
+		{ "=?utf-8?Q?a?= ", 100000, 100001 },
+		{ "=?utf-8?Q?a", 100000, 1100000 },
+		{ "=?", 100000, 200000 },
+		{ "=?utf-8?B?a ", 100000, 1200000 },
+		{ "?=", 100000, 200000 },
+		{ "=?utf-8?Q?a?= =?x?Q?b?= ", 5000, 10001 },
 	};
 
 	(void)state;
@@ -78,7 +79,7 @@ static void test_sizes(void **state)
 		struct buf b = BUF_INIT(TEST_MAX);
 		struct buf out = BUF_INIT(TEST_MAX);
 
-		repeat(&b, sizes[i].unit, 100000);
+		repeat(&b, sizes[i].unit, sizes[i].times);
 		mime_decode_text(buf_slice(&b), &out);
 		assert_int_equal(out.n, sizes[i].want);
 		buf_fini(&b);
