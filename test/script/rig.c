@@ -1,0 +1,559 @@
+/*
+ * Building the house and changing it from outside a session: see rig.h.
+ */
+#include "rig.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "imap/imap.h"
+#include "kv/impl.h"
+#include "pop3/pop3.h"
+#include "smtp/smtp.h"
+
+#define NOW INT64_C(1767323045) /* Fri, 02 Jan 2026 03:04:05 +0000 */
+
+struct rig {
+	struct kv_ops ops; /* the engine's, with faults */
+	const struct kv_ops *real;
+	struct kv *kv;
+	struct store *store;
+	struct auth *auth;
+	struct proto_env env;
+	struct store_account *locked[RIG_ACCOUNTS];
+	bool full;
+	bool broken;
+	bool stopping;
+};
+
+static const struct {
+	struct slice name, address, password;
+} people[RIG_ACCOUNTS] = {
+	{ S("alice"), S("alice@example.test"), S("wonderland") },
+	{ S("bob"), S("bob@example.test"), S("builder") },
+	{ S("carol"), S("carol@example.test"), S("singer") },
+};
+
+#define MUST(expr)                                                     \
+	do {                                                           \
+		if ((expr) != 0) {                                     \
+			fprintf(stderr, "rig: %s failed: %s\n", #expr, \
+				e.text ? e.text : "");                 \
+			abort();                                       \
+		}                                                      \
+	} while (0)
+
+/* ---- faults ------------------------------------------------------------- */
+
+static struct rig *current; /* one house at a time */
+
+static bool faulty_is_full(struct kv *kv)
+{
+	(void)kv;
+	return current->full;
+}
+
+static int faulty_commit(struct kv *kv, struct kv_batch *const *batches,
+			 size_t n, size_t bytes)
+{
+	return current->broken ? -EIO :
+				 current->real->commit(kv, batches, n, bytes);
+}
+
+static int faulty_blob_new(struct kv *kv, struct slice meta,
+			   struct kv_blob_writer **out)
+{
+	return current->full ? KV_FULL : current->real->blob_new(kv, meta, out);
+}
+
+static bool is_stopping(void *arg)
+{
+	return ((struct rig *)arg)->stopping;
+}
+
+/* ---- building ----------------------------------------------------------- */
+
+static void make_people(struct rig *r)
+{
+	struct err e = ERR_INIT;
+	uint64_t id;
+
+	co_enter();
+	MUST(auth_domain_add(r->auth, S("example.test"), &e));
+	for (size_t i = 0; i < RIG_ACCOUNTS; i++) {
+		MUST(auth_account_add(r->auth, people[i].address,
+				      people[i].password, &id, &e));
+		MUST(store_account_create(r->store, id, 0, 0, &e));
+	}
+}
+
+struct rig *rig_new(void)
+{
+	struct rig *r = xcalloc(1, sizeof(*r));
+	struct err e = ERR_INIT;
+	struct store_opts so = { .tmp_dir = "/tmp" };
+	struct auth_opts ao = { .argon_memory_kib = 8,
+				.argon_passes = 1,
+				.no_delays = true };
+
+	assert(!current);
+	current = r;
+	clock_pin_wall(NOW);
+	co_enter();
+	MUST(kv_mem_open(&r->kv));
+	r->real = r->kv->ops;
+	r->ops = *r->real;
+	r->ops.is_full = faulty_is_full;
+	r->ops.commit = faulty_commit;
+	r->ops.blob_new = faulty_blob_new;
+	r->kv->ops = &r->ops;
+	so.kv = r->kv;
+	ao.kv = r->kv;
+	MUST(store_open(&so, &r->store, &e));
+	MUST(auth_open(&ao, &r->auth, &e));
+	r->env = (struct proto_env){ .hostname = "mx.example.test",
+				     .store = r->store,
+				     .auth = r->auth,
+				     .cleartext_loopback = true,
+				     .stopping = is_stopping,
+				     .stopping_arg = r };
+	make_people(r);
+	return r;
+}
+
+void rig_free(struct rig **rp)
+{
+	struct rig *r = *rp;
+
+	for (size_t i = 0; r && i < RIG_ACCOUNTS; i++) {
+		if (r->locked[i]) {
+			store_maildrop_unlock(r->locked[i]);
+			store_account_close(&r->locked[i]);
+		}
+	}
+	if (r) {
+		store_close(&r->store);
+		auth_close(&r->auth);
+		kv_close(&r->kv);
+		free(r);
+		current = NULL;
+		clock_pin_wall(0);
+		*rp = NULL;
+	}
+}
+
+struct proto_env *rig_env(struct rig *r)
+{
+	return &r->env;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		      struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+struct tls_ctx *rig_tls(void)
+{
+	static struct tls_ctx *ctx;
+	const char *name = "localhost";
+	char dir[] = "/tmp/rig.XXXXXX";
+	char cert[64], key[64];
+	struct tls_cert one = { cert, key };
+	struct err e = ERR_INIT;
+
+	if (ctx) {
+		return ctx;
+	}
+	if (!mkdtemp(dir)) {
+		abort();
+	}
+	tls_init();
+	MUST(tls_make_cert(dir, &name, 1, 1, &e));
+	snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
+	snprintf(key, sizeof(key), "%s/key.pem", dir);
+	MUST(tls_ctx_new(&one, 1, "test", NULL, &ctx, &e));
+	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return ctx;
+}
+
+/* ---- actions ------------------------------------------------------------ */
+
+static int whom(struct slice name)
+{
+	for (int i = 0; i < RIG_ACCOUNTS; i++) {
+		if (slice_ieq(people[i].name, name)) {
+			return i;
+		}
+	}
+	return -1;
+}
+
+/* The account's id; 0 when it is gone. */
+CO_FN static uint64_t id_of(struct rig *r, int who)
+{
+	struct auth_account a = { 0 };
+	struct arena arena;
+
+	arena_init(&arena, 4096);
+	if (auth_account_get(r->auth, people[who].address, &arena, &a) != 0) {
+		a.id = 0;
+	}
+	arena_fini(&arena);
+	return a.id;
+}
+
+CO_FN static int deliver(struct rig *r, int who, struct slice mailbox,
+			 struct slice message)
+{
+	struct store_rcpt rcpt = { .account = id_of(r, who),
+				   .mailbox = mailbox };
+	struct store_writer *w = NULL;
+	struct err e = ERR_INIT;
+
+	MUST(store_writer_new(r->store, S("rig"), &w, &e));
+	MUST(store_writer_add(w, message, &e));
+	MUST(store_writer_end(w, &e));
+	MUST(store_deliver(r->store, w, &rcpt, 1, &e));
+	store_writer_free(&w);
+	return rcpt.result;
+}
+
+/* mail NAME [COUNT] */
+CO_FN static int do_mail(struct rig *r, int who, struct slice args)
+{
+	struct buf m = BUF_INIT(4096);
+	uint32_t n = 1;
+
+	if (args.n && (slice_u32(args, &n) != 0 || n > 10000)) {
+		return -EINVAL;
+	}
+	for (uint32_t i = 1; i <= n; i++) {
+		buf_reset(&m);
+		buf_printf(&m,
+			   "From: Sender <sender@example.org>\r\n"
+			   "To: %s@example.test\r\nSubject: message %u\r\n"
+			   "Date: Thu, 01 Jan 2026 00:00:00 +0000\r\n"
+			   "Message-ID: <%u@example.org>\r\n\r\n"
+			   "This is message %u.\r\n",
+			   people[who].name.p, i, i, i);
+		if (deliver(r, who, S(""), buf_slice(&m)) != STORE_OK) {
+			abort();
+		}
+	}
+	buf_fini(&m);
+	return 0;
+}
+
+CO_FN static int do_lock(struct rig *r, int who)
+{
+	struct err e = ERR_INIT;
+
+	if (r->locked[who]) {
+		return -EINVAL;
+	}
+	MUST(store_account_open(r->store, id_of(r, who), &r->locked[who], &e));
+	MUST(store_maildrop_lock(r->locked[who]));
+	return 0;
+}
+
+static int do_unlock(struct rig *r, int who)
+{
+	if (!r->locked[who]) {
+		return -EINVAL;
+	}
+	store_maildrop_unlock(r->locked[who]);
+	store_account_close(&r->locked[who]);
+	return 0;
+}
+
+/* Runs fn on an open mailbox and one of its UIDs. */
+CO_FN static int on_message(struct rig *r, int who, struct slice args,
+			    bool expunge)
+{
+	struct slice box = slice_split(&args, ' ');
+	struct slice num = slice_split(&args, ' ');
+	struct store_account *a = NULL;
+	struct store_mailbox *m = NULL;
+	struct store_flags f = { 0 };
+	struct err e = ERR_INIT;
+	uint32_t uid, flags = 0;
+	size_t removed;
+
+	if (slice_u32(num, &uid) != 0 ||
+	    (!expunge && slice_u32(args, &flags) != 0)) {
+		return -EINVAL;
+	}
+	f.system = flags;
+	MUST(store_account_open(r->store, id_of(r, who), &a, &e));
+	MUST(store_mailbox_open(a, box, &m, &e));
+	if (expunge) {
+		MUST(store_expunge(m, &uid, 1, false, &removed, &e));
+	} else {
+		MUST(store_flags_change(m, &uid, 1, STORE_FLAGS_SET, f, &e));
+	}
+	store_mailbox_close(&m);
+	store_account_close(&a);
+	return 0;
+}
+
+/* create NAME MAILBOX, delete NAME MAILBOX */
+CO_FN static int on_mailbox(struct rig *r, int who, struct slice box,
+			    bool create)
+{
+	struct store_account *a = NULL;
+	struct err e = ERR_INIT;
+
+	MUST(store_account_open(r->store, id_of(r, who), &a, &e));
+	if (create) {
+		MUST(store_mailbox_create(a, box, 0, &e));
+	} else {
+		MUST(store_mailbox_delete(a, box, &e));
+	}
+	store_account_close(&a);
+	return 0;
+}
+
+/* quota NAME BYTES [MESSAGES] */
+CO_FN static int do_quota(struct rig *r, int who, struct slice args)
+{
+	struct slice bytes = slice_split(&args, ' ');
+	struct err e = ERR_INIT;
+	uint64_t b, m = 0;
+
+	if (slice_u64(bytes, &b) != 0 ||
+	    (args.n && slice_u64(args, &m) != 0)) {
+		return -EINVAL;
+	}
+	MUST(store_quota_set(r->store, id_of(r, who), b, m, &e));
+	return 0;
+}
+
+/* message NAME MAILBOX TEXT */
+CO_FN static int do_message(struct rig *r, int who, struct slice args)
+{
+	struct slice box = slice_split(&args, ' ');
+
+	return deliver(r, who, box, args) == STORE_OK ? 0 : -EINVAL;
+}
+
+/* gone NAME: account and mail are removed. */
+CO_FN static int do_gone(struct rig *r, int who)
+{
+	struct err e = ERR_INIT;
+	uint64_t id;
+
+	MUST(auth_account_remove(r->auth, people[who].address, &id, &e));
+	MUST(store_account_delete(r->store, id, &e));
+	return 0;
+}
+
+CO_FN static int do_person(struct rig *r, struct slice verb, int who,
+			   struct slice args)
+{
+	struct err e = ERR_INIT;
+
+	if (slice_eq(verb, S("mail"))) {
+		return do_mail(r, who, args);
+	} else if (slice_eq(verb, S("message"))) {
+		return do_message(r, who, args);
+	} else if (slice_eq(verb, S("quota"))) {
+		return do_quota(r, who, args);
+	} else if (slice_eq(verb, S("lock"))) {
+		return do_lock(r, who);
+	} else if (slice_eq(verb, S("unlock"))) {
+		return do_unlock(r, who);
+	} else if (slice_eq(verb, S("gone"))) {
+		return do_gone(r, who);
+	} else if (slice_eq(verb, S("expunge"))) {
+		return on_message(r, who, args, true);
+	} else if (slice_eq(verb, S("flags"))) {
+		return on_message(r, who, args, false);
+	} else if (slice_eq(verb, S("create"))) {
+		return on_mailbox(r, who, args, true);
+	} else if (slice_eq(verb, S("delete"))) {
+		return on_mailbox(r, who, args, false);
+	} else if (slice_eq(verb, S("disable"))) {
+		MUST(auth_account_disable(r->auth, people[who].address, true,
+					  &e));
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* alias ADDRESS TARGET... */
+CO_FN static int do_alias(struct rig *r, struct slice name, struct slice args)
+{
+	struct slice targets[8];
+	struct err e = ERR_INIT;
+	size_t n = 0;
+
+	while (args.p && n < ARRAY_LEN(targets)) {
+		targets[n++] = slice_split(&args, ' ');
+	}
+	return auth_alias_add(r->auth, name, targets, n, &e);
+}
+
+static int do_number(struct rig *r, struct slice verb, struct slice arg)
+{
+	uint64_t n;
+
+	if (slice_u64(arg, &n) != 0) {
+		return -EINVAL;
+	}
+	if (slice_eq(verb, S("message_max"))) {
+		r->env.message_max = n;
+	} else if (slice_eq(verb, S("rcpt_max"))) {
+		r->env.rcpt_max = (unsigned)n;
+	} else if (slice_eq(verb, S("error_max"))) {
+		r->env.error_max = (unsigned)n;
+	} else if (slice_eq(verb, S("login_tries"))) {
+		r->env.login_tries = (unsigned)n;
+	} else {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int do_switch(struct rig *r, struct slice verb, bool on)
+{
+	if (slice_eq(verb, S("full"))) {
+		r->full = on;
+	} else if (slice_eq(verb, S("broken"))) {
+		r->broken = on;
+	} else if (slice_eq(verb, S("stopping"))) {
+		r->stopping = on;
+	} else if (slice_eq(verb, S("cleartext"))) {
+		r->env.cleartext_loopback = on;
+	} else {
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int rig_do(struct rig *r, struct slice what)
+{
+	struct slice verb = slice_split(&what, ' ');
+	struct slice arg = slice_split(&what, ' ');
+	struct err e = ERR_INIT;
+	int who = whom(arg);
+
+	co_enter();
+	if (who >= 0) {
+		return do_person(r, verb, who, what);
+	}
+	if (slice_eq(verb, S("alias"))) {
+		return do_alias(r, arg, what);
+	}
+	if (slice_eq(verb, S("catchall"))) {
+		return auth_domain_catchall(r->auth, arg, what, &e);
+	}
+	if (slice_eq(arg, S("yes")) || slice_eq(arg, S("no"))) {
+		return do_switch(r, verb, slice_eq(arg, S("yes")));
+	}
+	return do_number(r, verb, arg);
+}
+
+/* ---- sessions ----------------------------------------------------------- */
+
+struct session *rig_session(struct rig *r, enum rig_proto proto, bool tls,
+			    bool starttls, const struct net_addr *peer,
+			    struct stream **sp)
+{
+	struct tls_ctx *ctx = starttls ? rig_tls() : NULL;
+	struct session *s = NULL;
+	struct err e = ERR_INIT;
+
+	switch (proto) {
+	case RIG_SMTP:
+	case RIG_SUBMISSION:
+		MUST(smtp_session_new(&r->env,
+				      proto == RIG_SMTP ? SMTP_MX :
+							  SMTP_SUBMISSION,
+				      sp, peer, NULL, ctx, &s));
+		break;
+	case RIG_POP3:
+		MUST(pop3_session_new(&r->env, sp, peer, NULL, ctx, &s));
+		break;
+	case RIG_IMAP:
+		MUST(imap_session_new(&r->env, sp, peer, NULL, ctx, &s));
+		break;
+	}
+	s->conn.tls_active = tls;
+	if (tls) {
+		s->conn.tls_info.version = "TLSv1.3";
+		s->conn.tls_info.cipher = "TLS_AES_256_GCM_SHA384";
+	}
+	return s;
+}
+
+struct lines {
+	struct stream s;
+	struct slice input;
+};
+
+static ssize_t lines_read(struct stream *st, char *p, size_t n)
+{
+	struct lines *l = (struct lines *)st;
+	size_t nl = slice_chr(l->input, '\n');
+
+	n = MIN(n, nl == SIZE_MAX ? l->input.n : nl + 1);
+	if (n) {
+		memcpy(p, l->input.p, n);
+		l->input = slice_from(l->input, n);
+	}
+	return (ssize_t)n;
+}
+
+static int lines_write(struct stream *st, const char *p, size_t n)
+{
+	(void)st;
+	(void)p;
+	(void)n;
+	return 0;
+}
+
+static int lines_wait(struct stream *st, struct co_event *ev, int64_t deadline)
+{
+	(void)st;
+	(void)ev;
+	(void)deadline;
+	return STREAM_READY;
+}
+
+static int nothing(struct stream *st)
+{
+	(void)st;
+	return 0;
+}
+
+static void lines_free(struct stream *st)
+{
+	free(st);
+}
+
+static const struct stream_ops lines_ops = {
+	.name = "lines",
+	.read = lines_read,
+	.write = lines_write,
+	.wait = lines_wait,
+	.shutdown = nothing,
+	.detach = nothing,
+	.attach = nothing,
+	.free = lines_free,
+};
+
+struct stream *rig_lines(struct slice input)
+{
+	struct lines *l = xcalloc(1, sizeof(*l));
+
+	l->s.ops = &lines_ops;
+	l->s.deadline = CLOCK_NEVER;
+	l->input = input;
+	return &l->s;
+}
