@@ -4,6 +4,8 @@ import imaplib
 import os
 import pathlib
 import poplib
+import re
+import shlex
 import time
 import uuid
 
@@ -92,6 +94,8 @@ SyncState *
     env = {"HOME": str(tmp_path)}
     run("mbsync", "-c", rc, "-a", env=env)
     files = [p for d in ("new", "cur") for p in (box / "INBOX" / d).iterdir()]
+    for f in files:                             # mbsync's own mark of what it copied
+        f.write_bytes(re.sub(rb"X-TUID: [^\n]*\n", b"", f.read_bytes()))
     check_files(files, mail)
     # a new local folder with a message goes up; a local flag too
     (box / "Projects").mkdir()
@@ -114,7 +118,6 @@ def test_mutt(server, mail, tmp_path):
     rc = tmp_path / "muttrc"
     rc.write_text(f"""set ssl_starttls=no ssl_force_tls=no
 set certificate_file={server.ca}
-set ssl_usesystemcerts=no
 set imap_user={CAROL}
 set imap_pass={server.password(CAROL)}
 set imap_authenticators=plain:login
@@ -127,9 +130,10 @@ set delete=no
 set move=no
 """)
     url = f"imaps://{server.host}:{server.ports['imaps']}/INBOX"
-    run("mutt", "-n", "-F", rc, "-f", url, "-e",
-        f'push "<tag-pattern>~A<enter><tag-prefix><copy-message>{box}<enter><exit>"',
-        env={"TERM": "dumb", "HOME": str(tmp_path)}, timeout=60, stdin=b"")
+    keys = f'push "<limit>all<enter><tag-pattern>all<enter><tag-prefix><copy-message>{box}<enter><exit>"'
+    mutt = shlex.join(["mutt", "-n", "-F", str(rc), "-f", url, "-e", keys])
+    # mutt wants a terminal: script(1) gives it one
+    run("script", "-qec", mutt, "/dev/null", env={"TERM": "vt100", "HOME": str(tmp_path)}, timeout=60, stdin=b"")
     files = [p for d in ("new", "cur") if (box / d).exists() for p in (box / d).iterdir()]
     assert len(files) == len(mail)
 
@@ -172,9 +176,10 @@ password = {server.password(CAROL)}
 ca_certs = {server.ca}
 
 [destination]
-type = Maildir
-path = {box}/
-user = {os.environ.get('USER') or 'root'}
+type = MDA_external
+path = /bin/sh
+arguments = ("-c", "cat > {box}/new/$$")
+allow_root_commands = true
 
 [options]
 read_all = true
@@ -183,7 +188,10 @@ delivered_to = false
 received = false
 """)
         run("getmail", f"--getmaildir={tmp_path}", f"--rcfile={rc}", env={"HOME": str(tmp_path)})
-        check_files(list((box / "new").iterdir()), mail)
+        files = list((box / "new").iterdir())
+        for f in files:                         # getmail's own mark over IMAP
+            f.write_bytes(re.sub(rb"X-getmail[^\n]*\n", b"", f.read_bytes()))
+        check_files(files, mail)
 
 
 def test_mpop(server, mail, tmp_path):
@@ -303,8 +311,10 @@ def test_two_sessions_agree(server):
     a.expunge()
     # b still numbers four messages during FETCH and hears of the expunge at NOOP
     typ, data = b.fetch("1:4", "(UID FLAGS)")
-    uids = [d for d in data if d]
-    assert len(uids) >= 3
+    if typ == "NO":                             # RFC 5530: what is left was still given
+        assert b"EXPUNGEISSUED" in data[0]
+        data = b.response("FETCH")[1]
+    assert len([d for d in data if d]) >= 3
     b.response("EXPUNGE")
     b.noop()
     assert b.response("EXPUNGE")[1] == [b"2"]
