@@ -126,7 +126,9 @@ static int find_end(struct conn *c, size_t *len, size_t *end)
 /* Drops the rest of an overlong line, as far as patience goes. */
 CO_FN static int drop_line(struct conn *c)
 {
-	size_t dropped = 0, len, end;
+	size_t kept = c->in.n; /* patience begins behind the limit */
+	/* What stands here already is the line as far as it was allowed. */
+	size_t patience = c->in.n + DROP_MAX, dropped = 0, len, end;
 
 	for (;;) {
 		ssize_t n;
@@ -136,10 +138,11 @@ CO_FN static int drop_line(struct conn *c)
 			c->scanned = 0;
 			return CONN_TOOLONG;
 		}
-		dropped += c->in.n;
+		dropped += c->in.n - kept;
+		kept = 0;
 		buf_reset(&c->in);
 		c->scanned = 0;
-		if (dropped > DROP_MAX) {
+		if (dropped > patience) {
 			return CONN_EOF;
 		}
 		n = fill(c);

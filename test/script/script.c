@@ -291,7 +291,6 @@ static int add_expect(struct reader *r, struct slice text, uint32_t count)
 			return -1;
 		}
 		st->regex = regex;
-		st->stars = r->s->proto != RIG_IMAP;
 	}
 	return 0;
 }
@@ -412,22 +411,19 @@ void script_free(struct script *s)
 
 /* ---- matching ----------------------------------------------------------- */
 
-/*
- * Next pattern octet; escapes are decoded, *any says "any run". A star is one
- * only where stars are not part of the protocol itself.
- */
-static int pattern_octet(struct slice *p, bool stars, bool *any)
+/* Next pattern octet; escapes are decoded, *any says "any run". */
+static int pattern_octet(struct slice *p, bool *any)
 {
 	int c = (unsigned char)p->p[0];
 	int next = p->n > 1 ? (unsigned char)p->p[1] : -1;
 	size_t used = 1;
 	struct buf hex = BUF_INIT(1);
 
-	*any = stars && c == '*';
+	*any = c == '*';
 	if (c == 0xc2 && next == 0xa7) { /* the section sign */
 		*any = true;
 		used = 2;
-	} else if (c == '\\' && (next == '\\' || (stars && next == '*'))) {
+	} else if (c == '\\' && (next == '\\' || next == '*')) {
 		c = next;
 		used = 2;
 	} else if (c == '\\' && (next == 'r' || next == 't' || next == 's')) {
@@ -444,7 +440,7 @@ static int pattern_octet(struct slice *p, bool stars, bool *any)
 }
 
 /* Matches by remembering the last wildcard: quick enough. */
-static bool glob(struct slice p, struct slice s, bool stars)
+static bool glob(struct slice p, struct slice s)
 {
 	struct slice star_p = { NULL, 0 }, star_s = { NULL, 0 };
 	bool have = false;
@@ -452,7 +448,7 @@ static bool glob(struct slice p, struct slice s, bool stars)
 	for (;;) {
 		bool star = false;
 		struct slice next = p;
-		int c = p.n ? pattern_octet(&next, stars, &star) : -1;
+		int c = p.n ? pattern_octet(&next, &star) : -1;
 
 		if (c >= 0 && star) {
 			have = true;
@@ -481,7 +477,7 @@ bool step_matches(const struct step *st, struct slice line)
 	bool ok;
 
 	if (!st->regex) {
-		return glob(st->text, line, st->stars);
+		return glob(st->text, line);
 	}
 	if (asprintf(&pattern, "^(%.*s)$", SLICE_ARG(st->text)) < 0 ||
 	    asprintf(&text, "%.*s", SLICE_ARG(line)) < 0) {

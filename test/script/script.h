@@ -21,7 +21,6 @@ struct step {
 	unsigned line;	    /* in the file */
 	struct slice text;  /* bytes to send, pattern, or words */
 	bool regex;
-	bool stars; /* '*' is a wildcard */
 };
 
 struct script {
