@@ -127,8 +127,7 @@ static int find_end(struct conn *c, size_t *len, size_t *end)
 CO_FN static int drop_line(struct conn *c)
 {
 	size_t kept = c->in.n; /* patience begins behind the limit */
-	/* What stands here already is the line as far as it was allowed. */
-	size_t patience = c->in.n + DROP_MAX, dropped = 0, len, end;
+	size_t dropped = 0, len, end;
 
 	for (;;) {
 		ssize_t n;
@@ -142,7 +141,7 @@ CO_FN static int drop_line(struct conn *c)
 		kept = 0;
 		buf_reset(&c->in);
 		c->scanned = 0;
-		if (dropped > patience) {
+		if (dropped > DROP_MAX) {
 			return CONN_EOF;
 		}
 		n = fill(c);
