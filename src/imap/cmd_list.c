@@ -171,7 +171,9 @@ CO_FN static int list(struct imap *s, struct imap_cmd *cmd, bool subscribed)
 		return imap_ok(cmd, "Listed");
 	}
 	for (size_t i = 0; i < n; i++) {
-		if ((m[i].exists || m[i].noselect) && matches(&p, m[i].name)) {
+		/* Not there and nothing below: only a subscription. */
+		if ((m[i].exists || m[i].has_children) &&
+		    matches(&p, m[i].name)) {
 			put_line(s, "LIST", m[i].name, &m[i], true);
 		}
 	}
