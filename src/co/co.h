@@ -160,9 +160,16 @@ struct co_fd {
 	struct co_loop *loop;
 	struct list waiters;
 };
-/* 0 or -errno. The descriptor must be non-blocking; it stays the caller's. */
+/*
+ * 0 or -errno. The descriptor must be non-blocking; it stays the caller's.
+ * On a thread without a loop nothing is registered, and co_wait asks the
+ * kernel itself.
+ */
 int co_fd_add(struct co_fd *f, int fd);
-/* Unregisters; waiters return -ECANCELED. Harmless if not registered. */
+/*
+ * Unregisters, on the loop's own thread; waiters return -ECANCELED. Harmless
+ * if not registered.
+ */
 void co_fd_del(struct co_fd *f);
 
 enum co_want_kind { CO_READABLE, CO_WRITABLE, CO_EVENT };

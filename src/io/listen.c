@@ -439,6 +439,8 @@ static void got_conn(struct acceptor *a, int fd, struct net_addr *peer)
 	} else {
 		unmap(peer);
 		(void)set_on(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		/* Half-dead connections end in hours, not never. */
+		(void)set_on(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	}
 	co_noyield_enter();
 	a->on_conn(a->arg, fd, peer);

@@ -69,7 +69,11 @@ CO_FN int stream_write(struct stream *s, struct slice data);
 CO_FN int stream_wait(struct stream *s, struct co_event *ev, int64_t deadline);
 /* TLS close_notify, shutdown(SHUT_WR). 0 or -errno. */
 CO_FN int stream_shutdown(struct stream *s);
-/* Closes and frees; sets NULL; accepts NULL. Does not wait. */
+/*
+ * Closes and frees; sets NULL; accepts NULL. Does not wait. On the thread of
+ * its loop while that lives, unless detached. Without stream_shutdown a TLS
+ * peer sees a connection that broke off.
+ */
 void stream_free(struct stream **sp);
 void stream_set_deadline(struct stream *s, int64_t deadline);
 /*
