@@ -40,6 +40,7 @@ static const char *const level_names[] = { "debug", "info", "warn", "error" };
 
 /* Where the error of the file being read goes (one thread, start-up). */
 static char *error_text;
+static const char *error_path; /* sections do not always know their file */
 
 int config_parse_size(struct slice s, uint64_t *out)
 {
@@ -75,8 +76,7 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	}
 	vsnprintf(what, sizeof(what), fmt, ap);
 	snprintf(error_text, CONFIG_TEXT_MAX, "%s:%d: %s",
-		 cfg && cfg->filename ? cfg->filename : "configuration",
-		 cfg ? cfg->line : 0, what);
+		 error_path, cfg ? cfg->line : 0, what);
 }
 
 static int protocol_of(const char *name)
@@ -509,6 +509,7 @@ int config_load(const char *path, struct config **out,
 		}
 	}
 	error_text = text;
+	error_path = path;
 	cfg = grammar();
 	r = parse(cfg, path, out, text);
 	cfg_free(cfg);

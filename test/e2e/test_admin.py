@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import ssl
@@ -79,6 +80,10 @@ def site(tmp_path, extra="", ports=None):
     return conf, ports
 
 
+def tls_file(conf, setting):
+    return pathlib.Path(re.search(rf'^\s*{setting} = "(.*)"', conf.read_text(), re.M).group(1))
+
+
 def serve_fails(conf, *words):
     r = subprocess.run([BIN, "--config", str(conf), "serve"], capture_output=True, text=True, timeout=60)
     assert r.returncode == 1, (r.returncode, r.stderr)
@@ -120,7 +125,7 @@ def test_init_and_serve_and_signals(tmp_path):
             pem = ssl.get_server_certificate(("127.0.0.1", ports["imaps"]))
             return run("openssl", "x509", "-noout", "-serial", stdin=pem.encode()).stdout
         old = serial()
-        tls = pathlib.Path(next(l.split('"')[1] for l in conf.read_text().splitlines() if "certificate" in l)).parent
+        tls = tls_file(conf, "certificate").parent
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
             "-subj", "/CN=mail.example.test", "-keyout", tls / "key.pem", "-out", tls / "cert.pem")
         os.chmod(tls / "key.pem", 0o600)
@@ -165,16 +170,14 @@ def test_busy_port(tmp_path):
 
 def test_unreadable_key(tmp_path):
     conf, _ = site(tmp_path)
-    key = next(l for l in conf.read_text().splitlines() if "key" in l)
-    path = pathlib.Path(key.split("key")[1].split('"')[1])
+    path = tls_file(conf, "key")
     path.unlink()
     serve_fails(conf, str(path))
 
 
 def test_key_readable_by_others(tmp_path):
     conf, _ = site(tmp_path)
-    key = next(l for l in conf.read_text().splitlines() if "key" in l)
-    path = pathlib.Path(key.split("key")[1].split('"')[1])
+    path = tls_file(conf, "key")
     path.chmod(0o644)
     serve_fails(conf, str(path))
 
