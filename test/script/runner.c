@@ -29,6 +29,7 @@ struct play {
 	struct stream s;
 	struct script *script;
 	struct rig *rig;
+	enum rig_proto proto; /* of this session */
 	const char *path;
 	size_t at;	      /* next step */
 	struct slice pending; /* of the current segment */
@@ -77,7 +78,7 @@ static int next_line(const struct play *p, struct slice *line, size_t *used)
 	*line = slice_sub(rest, 0, nl == SIZE_MAX ? rest.n : nl);
 	if (line->n && line->p[line->n - 1] == '\r') {
 		line->n--;
-	} else if (p->script->proto != RIG_IMAP) {
+	} else if (p->proto != RIG_IMAP) {
 		/* Their lines end in CRLF, always: show what did not. */
 		*line = slice_sub(rest, 0, *used);
 	}
@@ -157,6 +158,9 @@ static void one_step(struct play *p, const struct step *st, bool ended)
 		p->pending = st->text;
 		p->at++;
 		return;
+	case STEP_NEW:
+		nothing_more(p, st->line);
+		return;
 	}
 }
 
@@ -166,7 +170,7 @@ static void advance(struct play *p, const struct co_event *ev)
 	const struct script *s = p->script;
 
 	while (!p->failed && p->pending.n == 0 && p->at < s->n_steps &&
-	       !(ev && ev->set)) {
+	       s->steps[p->at].kind != STEP_NEW && !(ev && ev->set)) {
 		one_step(p, &s->steps[p->at], false);
 	}
 }
@@ -244,46 +248,64 @@ static bool set_up(struct play *p)
 	return true;
 }
 
+/* The session has ended: what is left up to the next one, or the end. */
 static void check_end(struct play *p)
 {
 	const struct script *s = p->script;
+	const struct step *last = p->at ? &s->steps[p->at - 1] : NULL;
 
-	if (p->pending.n && !p->failed) {
-		/* The server need not read all of the last segment. */
-		p->pending.n = 0;
-	}
-	if (p->eof && p->at > 0 && s->steps[s->n_steps - 1].kind == STEP_CLOSED &&
-	    p->at == s->n_steps) {
-		fail(p, s->steps[s->n_steps - 1].line, "server did not close",
-		     S(""), NULL);
+	/* The server need not read all of the last segment. */
+	p->pending.n = 0;
+	if (p->eof && last && last->kind == STEP_CLOSED) {
+		fail(p, last->line, "server did not close", S(""), NULL);
 	}
 	while (!p->failed && p->at < s->n_steps) {
-		one_step(p, &s->steps[p->at], true);
+		const struct step *st = &s->steps[p->at];
+
+		one_step(p, st, true);
+		if (st->kind == STEP_NEW) {
+			return;
+		}
 	}
 	if (!p->failed) {
-		nothing_more(p, s->n_steps ? s->steps[s->n_steps - 1].line : 0);
+		nothing_more(p, s->steps[s->n_steps - 1].line);
 	}
+}
+
+static void play_session(struct play *p)
+{
+	const struct script *script = p->script;
+	struct stream *s = &p->s;
+	struct session *session;
+
+	p->s = (struct stream){ .ops = &play_ops, .deadline = CLOCK_NEVER };
+	p->eof = false;
+	session = rig_session(p->rig, p->proto, script->tls, script->starttls,
+			      &script->peer, &s);
+	co_enter();
+	if (session_run(session) != SESSION_END) {
+		fail(p, 0, "session did not end", S(""), NULL);
+	}
+	check_end(p);
+	session_free(&session);
 }
 
 static bool play_once(const char *path, struct script *script, size_t step)
 {
-	struct play p = { .script = script, .path = path, .step = step };
-	struct stream *s = &p.s;
-	struct session *session;
+	struct play p = { .script = script,
+			  .path = path,
+			  .step = step,
+			  .proto = script->proto };
 
-	p.s.ops = &play_ops;
-	p.s.deadline = CLOCK_NEVER;
 	buf_init(&p.out, OUTPUT_MAX);
 	p.rig = rig_new();
 	if (set_up(&p)) {
-		session = rig_session(p.rig, script->proto, script->tls,
-				      script->starttls, &script->peer, &s);
-		co_enter();
-		if (session_run(session) != SESSION_END) {
-			fail(&p, 0, "session did not end", S(""), NULL);
-		}
-		check_end(&p);
-		session_free(&session);
+		play_session(&p);
+	}
+	while (!p.failed && p.at < script->n_steps) {
+		assert(script->steps[p.at].kind == STEP_NEW);
+		p.proto = script->steps[p.at++].proto;
+		play_session(&p);
 	}
 	rig_free(&p.rig);
 	buf_fini(&p.out);

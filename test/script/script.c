@@ -129,14 +129,14 @@ static int unescape(struct reader *r, struct slice in, struct buf *out)
 
 /* ---- settings ----------------------------------------------------------- */
 
-static int set_proto(struct reader *r, struct slice v)
+static int read_proto(struct reader *r, struct slice v, enum rig_proto *out)
 {
 	static const struct slice names[] = { S("smtp"), S("submission"),
 					      S("pop3"), S("imap") };
 
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (slice_eq(names[i], v)) {
-			r->s->proto = (enum rig_proto)i;
+			*out = (enum rig_proto)i;
 			return 0;
 		}
 	}
@@ -178,7 +178,7 @@ static int setting(struct reader *r, struct slice text)
 		return 0;
 	}
 	if (slice_eq(key, S("proto"))) {
-		return set_proto(r, v);
+		return read_proto(r, v, &r->s->proto);
 	}
 	if (slice_eq(key, S("tls"))) {
 		r->s->tls = slice_eq(v, S("yes"));
@@ -307,6 +307,23 @@ static int add_act(struct reader *r, struct slice text)
 	return ret;
 }
 
+/* N: or N: proto */
+static int add_new(struct reader *r, struct slice text)
+{
+	enum rig_proto proto = r->s->proto;
+	struct step *st;
+
+	if (text.n && read_proto(r, text, &proto) != 0) {
+		return -1;
+	}
+	st = add_step(r, STEP_NEW, text);
+	if (!st) {
+		return -1;
+	}
+	st->proto = proto;
+	return 0;
+}
+
 /* "Cx100: text", "Sx100: text" */
 static bool counted(struct slice tag, uint32_t *n)
 {
@@ -328,7 +345,7 @@ static int one_line(struct reader *r, struct slice line)
 		return setting(r, slice_from(line, 1));
 	}
 	if (colon == SIZE_MAX) {
-		return bad(r, "no tag (C:, S:, S*:, A:, E:, #)");
+		return bad(r, "no tag (C:, S:, S*:, A:, E:, N:, #)");
 	}
 	if (text.n && text.p[0] == ' ') {
 		text = slice_from(text, 1);
@@ -353,8 +370,10 @@ static int one_line(struct reader *r, struct slice line)
 		return add_act(r, text);
 	} else if (slice_eq(tag, S("E"))) {
 		return add_step(r, STEP_CLOSED, S("")) ? 0 : -1;
+	} else if (slice_eq(tag, S("N"))) {
+		return add_new(r, text);
 	}
-	return bad(r, "unknown tag (C:, S:, S*:, A:, E:, #)");
+	return bad(r, "unknown tag (C:, S:, S*:, A:, E:, N:, #)");
 }
 
 static int load(const char *path, struct buf *out)

@@ -13,7 +13,8 @@ enum step_kind {
 	STEP_EXPECT, /* S: one line */
 	STEP_ANY,    /* S*: lines until the next S: matches */
 	STEP_ACT,    /* A: something happens elsewhere */
-	STEP_CLOSED  /* E: the server has closed by itself */
+	STEP_CLOSED, /* E: the server has closed by itself */
+	STEP_NEW     /* N: the client closes and comes again */
 };
 
 struct step {
@@ -21,6 +22,7 @@ struct step {
 	unsigned line;	    /* in the file */
 	struct slice text;  /* bytes to send, pattern, or words */
 	bool regex;
+	enum rig_proto proto; /* STEP_NEW: what it speaks then */
 };
 
 struct script {
