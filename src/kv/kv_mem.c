@@ -109,6 +109,9 @@ static bool at_key(const struct part *p, size_t i, struct slice key)
 
 static void cut_rows(struct part *p, size_t from, size_t to)
 {
+	if (from == to) {
+		return;
+	}
 	for (size_t i = from; i < to; i++) {
 		free(p->rows[i]);
 	}
