@@ -46,8 +46,7 @@ static _Thread_local unsigned noyield;
 #define SAN_INLINE static inline __attribute__((always_inline))
 
 /* fake NULL: the stack that is left will not be entered again. */
-SAN_INLINE void san_leave(void **fake, const void *bottom, size_t size,
-			  void *fiber)
+SAN_INLINE void san_leave(void **fake, const void *bottom, size_t size, void *fiber)
 {
 #ifdef HAVE_ASAN
 	__sanitizer_start_switch_fiber(fake, bottom, size);
@@ -204,8 +203,7 @@ void co_give_way(struct co *c)
 
 /* ---- life ------------------------------------------------------------------ */
 
-static struct co *co_alloc(struct co_loop *l, const char *name,
-			   void (*fn)(void *arg), void *arg)
+static struct co *co_alloc(struct co_loop *l, const char *name, void (*fn)(void *arg), void *arg)
 {
 	struct co *c = calloc(1, sizeof(*c));
 
@@ -226,8 +224,7 @@ static struct co *co_alloc(struct co_loop *l, const char *name,
 	return c;
 }
 
-int co_spawn(const char *name, void (*fn)(void *arg), void *arg,
-	     struct co **out)
+int co_spawn(const char *name, void (*fn)(void *arg), void *arg, struct co **out)
 {
 	struct co_loop *l = co_loop_self();
 	struct co *c;

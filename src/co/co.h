@@ -39,8 +39,7 @@ struct __attribute__((capability("coroutine"))) co_context {
 };
 extern struct co_context co_context;
 #define CO_FN __attribute__((requires_capability(co_context)))
-static inline void co_enter(void)
-	__attribute__((assert_capability(co_context)));
+static inline void co_enter(void) __attribute__((assert_capability(co_context)));
 #else
 #define CO_FN
 #endif
@@ -96,8 +95,7 @@ size_t co_loop_count(const struct co_loop *l);
  * called. With out NULL it is detached. 0, -ENOMEM (stacks), -ESHUTDOWN
  * (the loop is stopping).
  */
-int co_spawn(const char *name, void (*fn)(void *arg), void *arg,
-	     struct co **out);
+int co_spawn(const char *name, void (*fn)(void *arg), void *arg, struct co **out);
 /* The running coroutine, or NULL. */
 struct co *co_self(void);
 /*

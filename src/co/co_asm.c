@@ -50,8 +50,7 @@ static void frame_fill(struct frame *f, void (*entry)(void *), void *arg)
 _Static_assert(sizeof(struct frame) % 16 == 8 || sizeof(struct frame) % 16 == 0,
 	       "the frame keeps the stack pointer aligned");
 
-void co_ctx_init(struct co_ctx *c, char *base, size_t size,
-		 void (*entry)(void *arg), void *arg)
+void co_ctx_init(struct co_ctx *c, char *base, size_t size, void (*entry)(void *arg), void *arg)
 {
 	uintptr_t top = ((uintptr_t)base + size) & ~(uintptr_t)15;
 	struct frame *f;

@@ -199,8 +199,7 @@ static void cancel_states(void *arg)
 	co_enter();
 	assert_int_equal(pipe2(pipe_fd, O_NONBLOCK | O_CLOEXEC), 0);
 	for (size_t i = 0; i < 3 * ARRAY_LEN(kinds); i++) {
-		struct victim v = { .wait = kinds[i % ARRAY_LEN(kinds)],
-				    .result = 1 };
+		struct victim v = { .wait = kinds[i % ARRAY_LEN(kinds)], .result = 1 };
 		struct co *c = NULL;
 		int64_t t = clock_mono();
 

@@ -31,18 +31,18 @@ struct co {
 	void (*fn)(void *arg);
 	void *arg;
 	struct co_stack *stack;
-	struct list run;	/* in loop->ready while READY */
-	struct list all;	/* in loop->all until ended */
-	struct co_event ended;	/* joiners wait here */
+	struct list run;       /* in loop->ready while READY */
+	struct list all;       /* in loop->all until ended */
+	struct co_event ended; /* joiners wait here */
 	bool cancelled;
-	bool detached;		/* nobody joins: freed at its end */
-	bool shielded;		/* waits for what cancelling cannot hurry */
-	bool timed_out;		/* why the last wait ended */
-	bool turn_mine;		/* the mutex it queues for was handed over */
-	struct list turn;	/* in that mutex's queue */
-	unsigned slice;		/* operations since it last gave way */
-	int64_t deadline;	/* while in the timer heap */
-	uint64_t seq;		/* equal deadlines: first come, first woken */
+	bool detached;	  /* nobody joins: freed at its end */
+	bool shielded;	  /* waits for what cancelling cannot hurry */
+	bool timed_out;	  /* why the last wait ended */
+	bool turn_mine;	  /* the mutex it queues for was handed over */
+	struct list turn; /* in that mutex's queue */
+	unsigned slice;	  /* operations since it last gave way */
+	int64_t deadline; /* while in the timer heap */
+	uint64_t seq;	  /* equal deadlines: first come, first woken */
 	size_t heap_at;
 	void *asan_fake;
 	void *tsan_fiber;

@@ -29,8 +29,7 @@ struct co_loop *co_loop_self(void)
 {
 	struct co_loop *l = this_loop;
 
-	if (!l || atomic_load_explicit(&l->owner, memory_order_relaxed) !=
-			  &thread_mark) {
+	if (!l || atomic_load_explicit(&l->owner, memory_order_relaxed) != &thread_mark) {
 		return NULL;
 	}
 	return l;
@@ -176,8 +175,7 @@ static void run_posts(struct co_loop *l)
 
 static bool earlier(const struct co *a, const struct co *b)
 {
-	return a->deadline != b->deadline ? a->deadline < b->deadline :
-					    a->seq < b->seq;
+	return a->deadline != b->deadline ? a->deadline < b->deadline : a->seq < b->seq;
 }
 
 static void heap_put(struct co_loop *l, size_t at, struct co *c)
@@ -200,8 +198,7 @@ static void heap_down(struct co_loop *l, size_t at, struct co *c)
 	for (;;) {
 		size_t kid = 2 * at + 1;
 
-		if (kid + 1 < l->heap_n &&
-		    earlier(l->heap[kid + 1], l->heap[kid])) {
+		if (kid + 1 < l->heap_n && earlier(l->heap[kid + 1], l->heap[kid])) {
 			kid++;
 		}
 		if (kid >= l->heap_n || !earlier(l->heap[kid], c)) {

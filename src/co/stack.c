@@ -114,8 +114,7 @@ static int slab_new(struct co_stacks *p)
 	}
 	slab->map_size = stride() * SLAB_STACKS;
 	slab->map = mmap(NULL, slab->map_size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE,
-			 -1, 0);
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
 	if (slab->map == MAP_FAILED) {
 		free(slab);
 		return -ENOMEM;
@@ -137,8 +136,7 @@ static int guard_install(char *page)
 		if (errno != EINVAL) {
 			return -ENOMEM;
 		}
-		atomic_store_explicit(&guard_unknown, true,
-				      memory_order_relaxed);
+		atomic_store_explicit(&guard_unknown, true, memory_order_relaxed);
 	}
 	return mprotect(page, page_size(), PROT_NONE) == 0 ? 0 : -ENOMEM;
 }
@@ -213,8 +211,7 @@ static void note_depth(size_t depth)
 {
 	size_t old = atomic_load_explicit(&high_water, memory_order_relaxed);
 
-	while (depth > old && !atomic_compare_exchange_weak(&high_water, &old,
-							     depth)) {
+	while (depth > old && !atomic_compare_exchange_weak(&high_water, &old, depth)) {
 	}
 }
 

@@ -249,12 +249,9 @@ static void test_exhaustion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_guard_faults),
-		cmocka_unit_test(test_depth_and_high_water),
-		cmocka_unit_test(test_stack_reuse),
-		cmocka_unit_test(test_trim),
-		cmocka_unit_test(test_many_coroutines),
-		cmocka_unit_test(test_exhaustion),
+		cmocka_unit_test(test_guard_faults),	cmocka_unit_test(test_depth_and_high_water),
+		cmocka_unit_test(test_stack_reuse),	cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_many_coroutines), cmocka_unit_test(test_exhaustion),
 	};
 
 	return cmocka_run_group_tests_name("co_stacks", tests, NULL, NULL);

@@ -28,8 +28,7 @@ struct co_ctx {
  * Prepares *c so that the first switch to it calls entry(arg) on the stack
  * [base, base + size). entry must never return.
  */
-void co_ctx_init(struct co_ctx *c, char *base, size_t size,
-		 void (*entry)(void *arg), void *arg);
+void co_ctx_init(struct co_ctx *c, char *base, size_t size, void (*entry)(void *arg), void *arg);
 /* Goes on in `to`; returns when somebody switches back to `from`. */
 void co_ctx_switch(struct co_ctx *from, struct co_ctx *to);
 

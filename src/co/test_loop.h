@@ -41,8 +41,7 @@ static inline void test_run_loop(void (*fn)(void *arg), void *arg)
 
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
 	alarm(60);
-	if (co_loop_new(&l) != 0 ||
-	    co_spawn("first", test_first_body, &f, NULL) != 0) {
+	if (co_loop_new(&l) != 0 || co_spawn("first", test_first_body, &f, NULL) != 0) {
 		BUG("no loop for a test");
 	}
 	assert(co_loop_self() == l);

@@ -74,8 +74,7 @@ static void posts(void *arg)
 			p[k].post[i].fn = post_ran;
 			p[k].post[i].arg = &post_args[k][i];
 		}
-		assert_int_equal(pthread_create(&p[k].thread, NULL, poster_main,
-						&p[k]), 0);
+		assert_int_equal(pthread_create(&p[k].thread, NULL, poster_main, &p[k]), 0);
 	}
 	while (ran < POSTERS * POSTS && ms_since(t) < 20000) {
 		assert_int_equal(co_sleep(1), 0);
@@ -372,10 +371,8 @@ static void test_calls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_posts),
-		cmocka_unit_test(test_signal),
-		cmocka_unit_test(test_offload),
-		cmocka_unit_test(test_offload_full),
+		cmocka_unit_test(test_posts),	cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_offload), cmocka_unit_test(test_offload_full),
 		cmocka_unit_test(test_calls),
 	};
 

@@ -71,8 +71,7 @@ static int first_ready(const struct co_want *want, size_t n)
 
 static void hang(struct co *c, const struct co_want *want, struct co_waiter *w)
 {
-	struct list *on = want->kind == CO_EVENT ? &want->event->waiters :
-						   &want->fd->waiters;
+	struct list *on = want->kind == CO_EVENT ? &want->event->waiters : &want->fd->waiters;
 
 	if (want->kind != CO_EVENT) {
 		assert(want->fd->loop == c->loop);
@@ -97,8 +96,7 @@ static int outcome(const struct co_want *want, struct co_waiter *w, size_t n)
 	return found;
 }
 
-static int wait_suspended(struct co *c, const struct co_want *want, size_t n,
-			  int64_t deadline)
+static int wait_suspended(struct co *c, const struct co_want *want, size_t n, int64_t deadline)
 {
 	struct co_waiter w[CO_WANT_MAX];
 	bool late;

@@ -11,11 +11,11 @@
 #define LINE_OCTETS_MAX 998
 
 enum {
-	LINE,	/* at the start of a line */
-	TEXT,	/* within a line */
-	CR,	/* within a line, behind a CR already passed on */
-	DOT,	/* behind a dot that began a line, and is dropped */
-	DOT_CR	/* behind that dot and a CR held back */
+	LINE,  /* at the start of a line */
+	TEXT,  /* within a line */
+	CR,    /* within a line, behind a CR already passed on */
+	DOT,   /* behind a dot that began a line, and is dropped */
+	DOT_CR /* behind that dot and a CR held back */
 };
 
 void dot_dec_init(struct dot_dec *d)
@@ -65,8 +65,7 @@ static size_t text_run(struct dot_dec *d, const char *p, size_t n)
 }
 
 /* Within a line: takes a run of text or one CR or LF. */
-static size_t feed_text(struct dot_dec *d, const char *p, size_t n,
-			struct buf *out)
+static size_t feed_text(struct dot_dec *d, const char *p, size_t n, struct buf *out)
 {
 	size_t run = text_run(d, p, n);
 
@@ -87,8 +86,7 @@ static size_t feed_text(struct dot_dec *d, const char *p, size_t n,
 	return 1;
 }
 
-static size_t feed_cr(struct dot_dec *d, const char *p, size_t n,
-		      struct buf *out)
+static size_t feed_cr(struct dot_dec *d, const char *p, size_t n, struct buf *out)
 {
 	if (*p == '\n') {
 		emit(d, out, p, 1);
@@ -100,8 +98,7 @@ static size_t feed_cr(struct dot_dec *d, const char *p, size_t n,
 	return feed_text(d, p, n, out);
 }
 
-static size_t feed_dot_cr(struct dot_dec *d, const char *p, size_t n,
-			  struct buf *out)
+static size_t feed_dot_cr(struct dot_dec *d, const char *p, size_t n, struct buf *out)
 {
 	if (*p == '\n') {
 		d->done = true;
@@ -112,8 +109,7 @@ static size_t feed_dot_cr(struct dot_dec *d, const char *p, size_t n,
 	return feed_text(d, p, n, out);
 }
 
-static size_t feed_some(struct dot_dec *d, const char *p, size_t n,
-			struct buf *out)
+static size_t feed_some(struct dot_dec *d, const char *p, size_t n, struct buf *out)
 {
 	switch (d->state) {
 	case LINE:
@@ -176,8 +172,7 @@ static void plain_break(struct dot_enc *e, char c, struct buf *out)
 	e->last_cr = c == '\r';
 }
 
-void dot_enc_feed(struct dot_enc *e, struct slice in, bool canon,
-		  struct buf *out)
+void dot_enc_feed(struct dot_enc *e, struct slice in, bool canon, struct buf *out)
 {
 	size_t at = 0;
 

@@ -39,15 +39,14 @@ size_t dot_dec_feed(struct dot_dec *d, struct slice in, struct buf *out);
 
 /* Encoder: doubles leading dots. Zero-initialise. */
 struct dot_enc {
-	bool mid_line;	/* not at a line start */
+	bool mid_line; /* not at a line start */
 	bool last_cr;
 };
 /*
  * Adds the encoded form of in to out. With canon, bare LF and bare CR become
  * CRLF on the way (THREATS PO-06, SM-03).
  */
-void dot_enc_feed(struct dot_enc *d, struct slice in, bool canon,
-		  struct buf *out);
+void dot_enc_feed(struct dot_enc *d, struct slice in, bool canon, struct buf *out);
 /* Adds a CRLF if the text did not end in one, then ".\r\n". */
 void dot_enc_end(struct dot_enc *d, struct buf *out);
 

@@ -26,8 +26,7 @@ static size_t naive_end(struct slice s)
 static void naive_decode(struct slice s, struct buf *out)
 {
 	for (size_t i = 0; i < s.n; i++) {
-		bool start = i == 0 || (i >= 2 && s.p[i - 2] == '\r' &&
-					s.p[i - 1] == '\n');
+		bool start = i == 0 || (i >= 2 && s.p[i - 2] == '\r' && s.p[i - 1] == '\n');
 
 		if (!(start && s.p[i] == '.')) {
 			buf_addc(out, s.p[i]);

@@ -45,8 +45,7 @@ static struct result decode(struct slice in, size_t cut, size_t step)
 }
 
 /* The same for every cut and for single bytes. */
-static void check(struct slice in, struct slice want, unsigned flags,
-		  size_t taken)
+static void check(struct slice in, struct slice want, unsigned flags, size_t taken)
 {
 	for (size_t cut = 0; cut <= in.n + 1; cut++) {
 		/* The last round feeds one byte at a time. */
@@ -61,8 +60,7 @@ static void check(struct slice in, struct slice want, unsigned flags,
 	}
 }
 
-#define CHECK(in, want, flags, left) \
-	check(S(in), S(want), (flags), sizeof(in) - 1 - (left))
+#define CHECK(in, want, flags, left) check(S(in), S(want), (flags), sizeof(in) - 1 - (left))
 
 static void test_ordinary(void **state)
 {
@@ -88,19 +86,15 @@ static void test_smuggling(void **state)
 	CHECK("x\n.\r\n" REST TRUE_END, "x\n.\r\n" REST, DOT_BARE_LF, 0);
 	CHECK("x\r\n.\n" REST TRUE_END, "x\r\n\n" REST, DOT_BARE_LF, 0);
 	CHECK("x\r.\r" REST TRUE_END, "x\r.\r" REST, DOT_BARE_CR, 0);
-	CHECK("x\r.\n" REST TRUE_END, "x\r.\n" REST, DOT_BARE_CR | DOT_BARE_LF,
-	      0);
-	CHECK("x\n.\r" REST TRUE_END, "x\n.\r" REST, DOT_BARE_LF | DOT_BARE_CR,
-	      0);
+	CHECK("x\r.\n" REST TRUE_END, "x\r.\n" REST, DOT_BARE_CR | DOT_BARE_LF, 0);
+	CHECK("x\n.\r" REST TRUE_END, "x\n.\r" REST, DOT_BARE_LF | DOT_BARE_CR, 0);
 	CHECK("x\r.\r\n" REST TRUE_END, "x\r.\r\n" REST, DOT_BARE_CR, 0);
 	CHECK("x\r\n.\r" REST TRUE_END, "x\r\n\r" REST, DOT_BARE_CR, 0);
 	CHECK("x\r\n.\r\r\n" REST TRUE_END, "x\r\n\r\r\n" REST, DOT_BARE_CR, 0);
-	CHECK("x\r\r\n.\r\r\n" REST TRUE_END, "x\r\r\n\r\r\n" REST, DOT_BARE_CR,
-	      0);
+	CHECK("x\r\r\n.\r\r\n" REST TRUE_END, "x\r\r\n\r\r\n" REST, DOT_BARE_CR, 0);
 	CHECK("x\r\n\0.\r\n" REST TRUE_END, "x\r\n\0.\r\n" REST, DOT_NUL, 0);
 	CHECK("x\r\n.\0\r\n" REST TRUE_END, "x\r\n\0\r\n" REST, DOT_NUL, 0);
-	CHECK("x\r\n.\r.\r\n" REST TRUE_END, "x\r\n\r.\r\n" REST, DOT_BARE_CR,
-	      0);
+	CHECK("x\r\n.\r.\r\n" REST TRUE_END, "x\r\n\r.\r\n" REST, DOT_BARE_CR, 0);
 	CHECK("\n.\r\n" REST TRUE_END, "\n.\r\n" REST, DOT_BARE_LF, 0);
 	CHECK("\r.\r\n" REST TRUE_END, "\r.\r\n" REST, DOT_BARE_CR, 0);
 }
@@ -220,12 +214,9 @@ static void test_round_trip(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ordinary),
-		cmocka_unit_test(test_smuggling),
-		cmocka_unit_test(test_long_lines),
-		cmocka_unit_test(test_output_full),
-		cmocka_unit_test(test_encode),
-		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_ordinary),   cmocka_unit_test(test_smuggling),
+		cmocka_unit_test(test_long_lines), cmocka_unit_test(test_output_full),
+		cmocka_unit_test(test_encode),	   cmocka_unit_test(test_round_trip),
 	};
 
 	return cmocka_run_group_tests_name("dot", tests, NULL, NULL);

@@ -45,8 +45,7 @@ CO_FN static int limit_write(struct stream *s, const char *p, size_t n)
 	return stream_write(l->inner, slice_make(p, n));
 }
 
-CO_FN static int limit_wait(struct stream *s, struct co_event *ev,
-			    int64_t deadline)
+CO_FN static int limit_wait(struct stream *s, struct co_event *ev, int64_t deadline)
 {
 	struct limit *l = (struct limit *)s;
 
@@ -89,8 +88,7 @@ static const struct stream_ops limit_ops = {
 	.free = limit_free,
 };
 
-int stream_limit_new(struct stream *inner, bool own, uint64_t max,
-		     struct stream **out)
+int stream_limit_new(struct stream *inner, bool own, uint64_t max, struct stream **out)
 {
 	struct limit *l = calloc(1, sizeof(*l));
 

@@ -45,9 +45,8 @@ static void unmap(struct net_addr *a)
 
 static bool is_inet(const struct net_addr *a)
 {
-	return a->len > 0 &&
-	       (a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6 ||
-		a->sa.sa_family == AF_UNSPEC);
+	return a->len > 0 && (a->sa.sa_family == AF_INET || a->sa.sa_family == AF_INET6 ||
+			      a->sa.sa_family == AF_UNSPEC);
 }
 
 const char *net_addr_text(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX])
@@ -67,15 +66,13 @@ const char *net_addr_text(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX])
 	return dst;
 }
 
-const char *net_addr_literal(const struct net_addr *a,
-			     char dst[NET_ADDR_TEXT_MAX])
+const char *net_addr_literal(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX])
 {
 	char text[NET_ADDR_TEXT_MAX];
 	int n;
 
 	net_addr_text(a, text);
-	n = snprintf(dst, NET_ADDR_TEXT_MAX, "[%s%.50s]",
-		     strchr(text, ':') ? "IPv6:" : "", text);
+	n = snprintf(dst, NET_ADDR_TEXT_MAX, "[%s%.50s]", strchr(text, ':') ? "IPv6:" : "", text);
 	assert(n > 0 && n < NET_ADDR_TEXT_MAX);
 	return dst;
 }
@@ -99,8 +96,7 @@ bool net_addr_is_loopback(const struct net_addr *a)
 	if (u.sa.sa_family == AF_INET) {
 		return ntohl(u.in.sin_addr.s_addr) >> 24 == 127;
 	}
-	return u.sa.sa_family == AF_INET6 &&
-	       IN6_IS_ADDR_LOOPBACK(&u.in6.sin6_addr);
+	return u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&u.in6.sin6_addr);
 }
 
 static int parse_v6(struct slice text, struct net_addr *a)
@@ -110,8 +106,7 @@ static int parse_v6(struct slice text, struct net_addr *a)
 	if (text.n >= 2 && text.p[0] == '[' && text.p[text.n - 1] == ']') {
 		text = slice_sub(text, 1, text.n - 2);
 	}
-	if (slice_copy(text, s, sizeof(s)) < 0 ||
-	    inet_pton(AF_INET6, s, &a->in6.sin6_addr) != 1) {
+	if (slice_copy(text, s, sizeof(s)) < 0 || inet_pton(AF_INET6, s, &a->in6.sin6_addr) != 1) {
 		return -EINVAL;
 	}
 	a->in6.sin6_family = AF_INET6;
@@ -184,15 +179,13 @@ static int listen_failed(const struct net_addr *a, int code, struct err *e)
 
 static int set_on(int fd, int level, int name, int value)
 {
-	return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 :
-									 -errno;
+	return setsockopt(fd, level, name, &value, sizeof(value)) == 0 ? 0 : -errno;
 }
 
 /* Binds an address of one family, or of v6 with v4 in it. Consumes no *a. */
 static int listen_one(const struct net_addr *a, bool dual, bool reuseport)
 {
-	int fd = socket(a->sa.sa_family,
-			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r = 0;
 
 	if (fd < 0) {
@@ -241,9 +234,8 @@ int net_listen(const struct net_addr *a, bool reuseport, struct err *e)
 	int fd = -EINVAL;
 
 	if (is_inet(a)) {
-		fd = a->sa.sa_family == AF_UNSPEC ?
-			     listen_any(a, reuseport) :
-			     listen_one(a, false, reuseport);
+		fd = a->sa.sa_family == AF_UNSPEC ? listen_any(a, reuseport)
+						  : listen_one(a, false, reuseport);
 	}
 	return fd < 0 ? listen_failed(a, fd, e) : fd;
 }
@@ -252,8 +244,7 @@ static int unix_addr(const char *path, struct sockaddr_un *un)
 {
 	memset(un, 0, sizeof(*un));
 	un->sun_family = AF_UNIX;
-	return slice_copy(slice_cstr(path), un->sun_path,
-			  sizeof(un->sun_path));
+	return slice_copy(slice_cstr(path), un->sun_path, sizeof(un->sun_path));
 }
 
 /* A socket file nobody listens on any more? Then it is removed. */
@@ -270,8 +261,7 @@ static int remove_stale(const char *path, const struct sockaddr_un *un)
 	if (fd < 0) {
 		return -errno;
 	}
-	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 ||
-	    errno != ECONNREFUSED) {
+	if (connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0 || errno != ECONNREFUSED) {
 		r = -EADDRINUSE;
 	}
 	close(fd);
@@ -323,9 +313,8 @@ int net_listen_unix(const char *path, mode_t mode, struct err *e)
 	if (r < 0) {
 		close(fd);
 		return err_set(e, r,
-			       r == -EADDRINUSE ?
-				       "cannot listen: a server is already there" :
-				       "cannot listen",
+			       r == -EADDRINUSE ? "cannot listen: a server is already there"
+						: "cannot listen",
 			       "%s", path);
 	}
 	return fd;
@@ -357,8 +346,7 @@ CO_FN static int connect_wait(int fd, int64_t deadline)
 	return -err;
 }
 
-CO_FN static int connect_to(int family, const struct sockaddr *sa,
-			    socklen_t len, int64_t deadline)
+CO_FN static int connect_to(int family, const struct sockaddr *sa, socklen_t len, int64_t deadline)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int r = 0;
@@ -367,9 +355,7 @@ CO_FN static int connect_to(int family, const struct sockaddr *sa,
 		return -errno;
 	}
 	if (connect(fd, sa, len) != 0) {
-		r = errno == EINPROGRESS || errno == EINTR ?
-			    connect_wait(fd, deadline) :
-			    -errno;
+		r = errno == EINPROGRESS || errno == EINTR ? connect_wait(fd, deadline) : -errno;
 	}
 	if (r == 0 && family != AF_UNIX) {
 		r = set_on(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -399,8 +385,7 @@ int net_connect_unix(const char *path, int64_t deadline)
 	if (r < 0) {
 		return r;
 	}
-	return connect_to(AF_UNIX, (struct sockaddr *)&un, sizeof(un),
-			  deadline);
+	return connect_to(AF_UNIX, (struct sockaddr *)&un, sizeof(un), deadline);
 }
 
 /* ---- accepting ----------------------------------------------------------------------- */
@@ -475,9 +460,7 @@ CO_FN static int accept_failed(struct acceptor *a, int err)
 	}
 }
 
-int net_accept_loop(int fd,
-		    void (*on_conn)(void *arg, int fd,
-				    const struct net_addr *peer),
+int net_accept_loop(int fd, void (*on_conn)(void *arg, int fd, const struct net_addr *peer),
 		    void *arg)
 {
 	struct acceptor a = { .on_conn = on_conn, .arg = arg };

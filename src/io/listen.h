@@ -27,8 +27,7 @@ struct net_addr {
 /* "192.0.2.1" / "2001:db8::1" (v4-mapped shown as v4); "local" if none. */
 const char *net_addr_text(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX]);
 /* RFC 5321 address literal: "[192.0.2.1]", "[IPv6:2001:db8::1]". */
-const char *net_addr_literal(const struct net_addr *a,
-			     char dst[NET_ADDR_TEXT_MAX]);
+const char *net_addr_literal(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX]);
 uint16_t net_addr_port(const struct net_addr *a);
 /* 127/8, ::1, or a unix socket. */
 bool net_addr_is_loopback(const struct net_addr *a);
@@ -60,9 +59,7 @@ CO_FN int net_connect_unix(const char *path, int64_t deadline);
  * not wait: it spawns). Survives EMFILE without spinning (THREATS RS-03).
  * Returns only when cancelled or the socket failed.
  */
-CO_FN int net_accept_loop(int fd,
-			  void (*on_conn)(void *arg, int fd,
-					  const struct net_addr *peer),
+CO_FN int net_accept_loop(int fd, void (*on_conn)(void *arg, int fd, const struct net_addr *peer),
 			  void *arg);
 
 #endif

@@ -17,8 +17,7 @@
 #include "io/listen.h"
 #include "io/stream.h"
 
-static void check_addr(const char *in, const char *text, const char *literal,
-		       bool loopback)
+static void check_addr(const char *in, const char *text, const char *literal, bool loopback)
 {
 	struct net_addr a;
 	char b[NET_ADDR_TEXT_MAX];
@@ -32,9 +31,10 @@ static void check_addr(const char *in, const char *text, const char *literal,
 
 static void test_addresses(void **state)
 {
-	static const char *const bad[] = { "", "1.2.3", "1.2.3.4.5", "256.1.1.1",
-					   "::1::", "[::1", "[]", "localhost",
-					   "1.2.3.4 ", "fe80::1%eth0" };
+	static const char *const bad[] = {
+		"",	"1.2.3", "1.2.3.4.5", "256.1.1.1", "::1::",
+		"[::1", "[]",	 "localhost", "1.2.3.4 ",  "fe80::1%eth0"
+	};
 	struct net_addr none = { .len = 0 };
 	struct net_addr a;
 	char b[NET_ADDR_TEXT_MAX];
@@ -49,8 +49,7 @@ static void test_addresses(void **state)
 	check_addr("::ffff:127.0.0.1", "127.0.0.1", "[127.0.0.1]", true);
 	check_addr("*", "*", "[*]", false);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		assert_int_equal(net_addr_parse(slice_cstr(bad[i]), 1, &a),
-				 -EINVAL);
+		assert_int_equal(net_addr_parse(slice_cstr(bad[i]), 1, &a), -EINVAL);
 	}
 	assert_int_equal(net_addr_parse(S("1.2.3.4\0"), 1, &a), -EINVAL);
 	assert_string_equal(net_addr_text(&none, b), "local");
@@ -196,8 +195,7 @@ static void accepts_any(void *arg)
 	assert_true(srv.fd >= 0);
 	assert_int_equal(net_local_addr(srv.fd, &at), 0);
 	assert_int_equal(co_spawn("server", server_body, &srv, &c), 0);
-	assert_int_equal(net_addr_parse(S("127.0.0.1"), net_addr_port(&at), &to),
-			 0);
+	assert_int_equal(net_addr_parse(S("127.0.0.1"), net_addr_port(&at), &to), 0);
 	expect_closed(net_connect(&to, clock_in_ms(10000)));
 	assert_string_equal(srv.peer, "127.0.0.1"); /* not ::ffff:... */
 	assert_int_equal(net_addr_parse(S("::1"), net_addr_port(&at), &to), 0);
@@ -280,8 +278,7 @@ static void unix_sockets(void *arg)
 	assert_non_null(strstr(e.detail, dir));
 	co_finish(&c);
 	close(srv.fd);
-	assert_int_equal(net_connect_unix(path, clock_in_ms(1000)),
-			 -ECONNREFUSED);
+	assert_int_equal(net_connect_unix(path, clock_in_ms(1000)), -ECONNREFUSED);
 	srv.fd = net_listen_unix(path, 0660, &e);
 	assert_true(srv.fd >= 0);
 	assert_int_equal(stat(path, &st), 0);
@@ -308,12 +305,9 @@ static void test_unix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_listen_errors),
-		cmocka_unit_test(test_reuseport),
-		cmocka_unit_test(test_accept),
-		cmocka_unit_test(test_accept_any),
-		cmocka_unit_test(test_shortage),
+		cmocka_unit_test(test_addresses),  cmocka_unit_test(test_listen_errors),
+		cmocka_unit_test(test_reuseport),  cmocka_unit_test(test_accept),
+		cmocka_unit_test(test_accept_any), cmocka_unit_test(test_shortage),
 		cmocka_unit_test(test_unix),
 	};
 

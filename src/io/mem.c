@@ -95,8 +95,7 @@ static const struct stream_ops mem_ops = {
 	.wait_write = mem_wait_write,
 };
 
-int stream_mem_new(struct slice input, struct buf *output, size_t step,
-		   struct stream **out)
+int stream_mem_new(struct slice input, struct buf *output, size_t step, struct stream **out)
 {
 	struct mem *m = calloc(1, sizeof(*m));
 

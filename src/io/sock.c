@@ -31,8 +31,7 @@ static inline size_t step(size_t n)
 #endif
 }
 
-CO_FN static int wait_idle(const struct co_want *want, size_t n,
-			   int64_t deadline)
+CO_FN static int wait_idle(const struct co_want *want, size_t n, int64_t deadline)
 {
 	int64_t idle = clock_in_ms(IDLE_MS);
 	int r;
@@ -146,8 +145,7 @@ static bool readable_now(struct sock *k)
 	return true;
 }
 
-CO_FN static int sock_wait(struct stream *s, struct co_event *ev,
-			   int64_t deadline)
+CO_FN static int sock_wait(struct stream *s, struct co_event *ev, int64_t deadline)
 {
 	struct sock *k = (struct sock *)s;
 	struct co_want want[2] = {
@@ -241,8 +239,7 @@ int stream_sock_pair(struct stream **a_out, struct stream **b_out)
 	int sv[2];
 	int r;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-		       sv) != 0) {
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv) != 0) {
 		return -errno;
 	}
 	r = stream_sock_new(sv[0], &a);

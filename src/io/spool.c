@@ -176,8 +176,7 @@ int spool_write(struct spool *s, struct slice data, struct err *e)
 
 	co_may_wait();
 	if (data.n > s->max - s->size) {
-		return err_set(e, -EMSGSIZE, "message is larger than allowed",
-			       NULL);
+		return err_set(e, -EMSGSIZE, "message is larger than allowed", NULL);
 	}
 	if (s->fd < 0 && s->size + data.n <= SPOOL_MEM_MAX) {
 		buf_add(&s->mem, data);
@@ -191,15 +190,13 @@ int spool_write(struct spool *s, struct slice data, struct err *e)
 	}
 	r = on_disk(write_job, &j);
 	if (r < 0) {
-		return err_set(e, r, "cannot write the spool file", "%s",
-			       s->dir);
+		return err_set(e, r, "cannot write the spool file", "%s", s->dir);
 	}
 	s->size += data.n;
 	return 0;
 }
 
-ssize_t spool_read(struct spool *s, uint64_t off, char *p, size_t n,
-		   struct err *e)
+ssize_t spool_read(struct spool *s, uint64_t off, char *p, size_t n, struct err *e)
 {
 	struct iovec v;
 	struct disk_job j = { .s = s, .to = p, .off = off };
@@ -225,8 +222,7 @@ ssize_t spool_read(struct spool *s, uint64_t off, char *p, size_t n,
 		r = -EIO; /* the file is shorter than what was written to it */
 	}
 	if (r < 0) {
-		return err_set(e, (int)r, "cannot read the spool file", "%s",
-			       s->dir);
+		return err_set(e, (int)r, "cannot read the spool file", "%s", s->dir);
 	}
 	return r;
 }

@@ -24,7 +24,6 @@ void spool_free(struct spool **sp);
 CO_FN int spool_write(struct spool *s, struct slice data, struct err *e);
 uint64_t spool_size(const struct spool *s);
 /* Up to n bytes from off into p: bytes read, 0 at the end, -errno. */
-CO_FN ssize_t spool_read(struct spool *s, uint64_t off, char *p, size_t n,
-			 struct err *e);
+CO_FN ssize_t spool_read(struct spool *s, uint64_t off, char *p, size_t n, struct err *e);
 
 #endif

@@ -128,8 +128,7 @@ static void test_no_directory(void **state)
 	co_enter();
 	assert_int_equal(spool_new("/nonexistent", 10 << 20, &s), 0);
 	assert_int_equal(spool_write(s, S("in memory"), &e), 0);
-	assert_int_equal(spool_write(s, slice_make(big, sizeof(big)), &e),
-			 -ENOENT);
+	assert_int_equal(spool_write(s, slice_make(big, sizeof(big)), &e), -ENOENT);
 	assert_non_null(strstr(e.detail, "nonexistent"));
 	/* What was there stays. */
 	assert_int_equal(spool_size(s), 9);
@@ -157,8 +156,7 @@ static void disk_full(void *arg)
 	assert_int_equal(spool_new(dir, 10 << 20, &s), 0);
 	memset(big, 'b', sizeof(big));
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(spool_write(s, slice_make(big, sizeof(big)), &e),
-				 0);
+		assert_int_equal(spool_write(s, slice_make(big, sizeof(big)), &e), 0);
 	}
 	r = spool_write(s, S("one too many"), &e);
 	assert_int_equal(r, -EFBIG);
@@ -192,17 +190,15 @@ static void tiny_disk(void *arg)
 
 	(void)arg;
 	co_enter();
-	if (unshare(CLONE_NEWNS) != 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    mount("none", dir, "tmpfs", 0, "size=512k") != 0) {
 		raise(SIGUSR2); /* not allowed here */
 	}
 	memset(big, 'd', sizeof(big));
 	if (spool_new(dir, 10 << 20, &s) != 0 ||
 	    spool_write(s, slice_make(big, sizeof(big)), &e) != 0 ||
-	    spool_write(s, slice_make(big, sizeof(big)), &e) != -ENOSPC ||
-	    e.code != -ENOSPC || spool_size(s) != sizeof(big) ||
-	    spool_read(s, sizeof(big) - 1, b, sizeof(b), &e) != 1 ||
+	    spool_write(s, slice_make(big, sizeof(big)), &e) != -ENOSPC || e.code != -ENOSPC ||
+	    spool_size(s) != sizeof(big) || spool_read(s, sizeof(big) - 1, b, sizeof(b), &e) != 1 ||
 	    b[0] != 'd') {
 		raise(SIGTERM);
 	}
@@ -259,12 +255,9 @@ static void test_busy_pool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_max),
-		cmocka_unit_test(test_no_directory),
-		cmocka_unit_test(test_disk_full),
-		cmocka_unit_test(test_tiny_disk),
-		cmocka_unit_test(test_busy_pool),
+		cmocka_unit_test(test_sizes),	     cmocka_unit_test(test_max),
+		cmocka_unit_test(test_no_directory), cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_tiny_disk),    cmocka_unit_test(test_busy_pool),
 	};
 
 	return cmocka_run_group_tests_name("spool", tests, setup, teardown);

@@ -55,7 +55,7 @@ struct stream_ops {
 struct stream {
 	const struct stream_ops *ops;
 	int64_t deadline;
-	uint64_t bytes_in;  /* since creation */
+	uint64_t bytes_in; /* since creation */
 	uint64_t bytes_out;
 };
 
@@ -95,14 +95,12 @@ int stream_sock_pair(struct stream **a_out, struct stream **b_out);
  * file; writes are added to *output (borrowed, capped by its max: beyond it
  * -EPIPE; NULL: thrown away). `step` > 0 gives at most so many bytes per read.
  */
-int stream_mem_new(struct slice input, struct buf *output, size_t step,
-		   struct stream **out);
+int stream_mem_new(struct slice input, struct buf *output, size_t step, struct stream **out);
 
 /*
  * Reads at most max bytes of inner, then -EMSGSIZE; writes pass through.
  * Owns inner if own is true.
  */
-int stream_limit_new(struct stream *inner, bool own, uint64_t max,
-		     struct stream **out);
+int stream_limit_new(struct stream *inner, bool own, uint64_t max, struct stream **out);
 
 #endif

@@ -418,8 +418,7 @@ static void *mover_main(void *arg)
 	struct mover *m = arg;
 	struct co_loop *l = NULL;
 
-	if (co_loop_new(&l) == 0 &&
-	    co_spawn("keeper", keeper, NULL, NULL) == 0) {
+	if (co_loop_new(&l) == 0 && co_spawn("keeper", keeper, NULL, NULL) == 0) {
 		m->loop = l;
 	}
 	co_signal_fire(&m->up);

@@ -27,8 +27,8 @@ static inline char *in_dir(const char *dir, const char *file, char dst[PATHS])
 	return dst;
 }
 
-static inline struct tls_ctx *ctx_of(const char *const *dirs, size_t n,
-			      const char *service, const char *alpn)
+static inline struct tls_ctx *ctx_of(const char *const *dirs, size_t n, const char *service,
+				     const char *alpn)
 {
 	char cert[4][PATHS];
 	char key[4][PATHS];
@@ -53,7 +53,7 @@ static inline struct tls_ctx *ctx_both(const char *service, const char *alpn)
 }
 
 static inline void make(char *dir, const char *name, const char *const *names, size_t n,
-		 int64_t days)
+			int64_t days)
 {
 	struct err e = ERR_INIT;
 
@@ -64,8 +64,7 @@ static inline void make(char *dir, const char *name, const char *const *names, s
 
 static inline int setup(void **state)
 {
-	static const char *const main_names[] = { "mail.example.test",
-						  "127.0.0.1", "::1" };
+	static const char *const main_names[] = { "mail.example.test", "127.0.0.1", "::1" };
 	static const char *const other_names[] = { "other.test", "*.wild.test" };
 
 	(void)state;

@@ -234,8 +234,7 @@ CO_FN static int tls_write(struct stream *s, const char *p, size_t n)
  * Peeking decrypts what is there, and deals with tickets and key updates on
  * the way; only then is it known whether a read would suspend.
  */
-CO_FN static int tls_wait(struct stream *s, struct co_event *ev,
-			  int64_t deadline)
+CO_FN static int tls_wait(struct stream *s, struct co_event *ev, int64_t deadline)
 {
 	struct tls *t = (struct tls *)s;
 
@@ -323,8 +322,7 @@ static const struct stream_ops tls_ops = {
 /* ---- handshakes -------------------------------------------------------------------------- */
 
 /* Takes over *innerp in any case. */
-static int tls_new(SSL_CTX *ssl, struct stream **innerp, struct slice pending,
-		   struct tls **out)
+static int tls_new(SSL_CTX *ssl, struct stream **innerp, struct slice pending, struct tls **out)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 	BIO *bio;
@@ -397,8 +395,8 @@ CO_FN static int handshake(struct tls *t, struct stream **out, struct err *e)
 	return r;
 }
 
-int tls_accept(struct tls_ctx *c, struct stream **innerp, struct slice pending,
-	       struct stream **out, struct tls_info *info_out, struct err *e)
+int tls_accept(struct tls_ctx *c, struct stream **innerp, struct slice pending, struct stream **out,
+	       struct tls_info *info_out, struct err *e)
 {
 	struct tls *t = NULL;
 	int r;
@@ -428,8 +426,7 @@ static int set_host(SSL *ssl, const char *host, bool verify)
 	if (net_addr_parse(slice_cstr(host), 0, &addr) == 0) {
 		return !verify || X509_VERIFY_PARAM_set1_ip_asc(param, host);
 	}
-	return SSL_set_tlsext_host_name(ssl, host) &&
-	       (!verify || SSL_set1_host(ssl, host));
+	return SSL_set_tlsext_host_name(ssl, host) && (!verify || SSL_set1_host(ssl, host));
 }
 
 static int client_ctx(const char *ca, SSL_CTX **out, struct err *e)
@@ -444,16 +441,15 @@ static int client_ctx(const char *ca, SSL_CTX **out, struct err *e)
 		SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
 		if (!SSL_CTX_load_verify_file(ssl, ca)) {
 			SSL_CTX_free(ssl);
-			return err_set(e, -EINVAL, "cannot use the CA file",
-				       "%s", ca);
+			return err_set(e, -EINVAL, "cannot use the CA file", "%s", ca);
 		}
 	}
 	*out = ssl;
 	return 0;
 }
 
-int tls_connect(const char *ca, const char *host, struct stream **innerp,
-		struct stream **out, struct err *e)
+int tls_connect(const char *ca, const char *host, struct stream **innerp, struct stream **out,
+		struct err *e)
 {
 	struct tls *t = NULL;
 	SSL_CTX *ssl = NULL;

@@ -31,8 +31,8 @@ struct tls_cert {
  * where alpn is not NULL, is the ALPN id accepted (a client that offers ALPN
  * without it is refused; one that offers none is served).
  */
-int tls_ctx_new(const struct tls_cert *certs, size_t n, const char *service,
-		const char *alpn, struct tls_ctx **out, struct err *e);
+int tls_ctx_new(const struct tls_cert *certs, size_t n, const char *service, const char *alpn,
+		struct tls_ctx **out, struct err *e);
 struct tls_ctx *tls_ctx_ref(struct tls_ctx *c);
 void tls_ctx_unref(struct tls_ctx **cp);
 
@@ -48,15 +48,13 @@ struct tls_info {
  * too: it is freed). *innerp is set NULL. Waits; inner's deadline holds.
  * 0, -EPROTO (handshake failed; e says why), -ETIMEDOUT, -ECANCELED, -errno.
  */
-CO_FN int tls_accept(struct tls_ctx *c, struct stream **innerp,
-		     struct slice pending, struct stream **out,
-		     struct tls_info *info_out, struct err *e);
+CO_FN int tls_accept(struct tls_ctx *c, struct stream **innerp, struct slice pending,
+		     struct stream **out, struct tls_info *info_out, struct err *e);
 /*
  * Client handshake; for tests and, later, outbound mail. ca: PEM file, or
  * NULL to accept any certificate. host: SNI and the name to verify.
  */
-CO_FN int tls_connect(const char *ca, const char *host,
-		      struct stream **innerp, struct stream **out,
+CO_FN int tls_connect(const char *ca, const char *host, struct stream **innerp, struct stream **out,
 		      struct err *e);
 
 /*
@@ -64,8 +62,7 @@ CO_FN int tls_connect(const char *ca, const char *host,
  * address literals) and writes ca.pem, cert.pem (chain) and key.pem (0600)
  * into dir, durably. For demo and `init`. 0 or -errno with *e.
  */
-int tls_make_cert(const char *dir, const char *const *names, size_t n,
-		  int64_t days, struct err *e);
+int tls_make_cert(const char *dir, const char *const *names, size_t n, int64_t days, struct err *e);
 /* Process-wide start: disables what must be off; idempotent. */
 void tls_init(void);
 

@@ -87,8 +87,8 @@ static bool set_name(X509 *x, const char *cn)
 {
 	X509_NAME *name = X509_get_subject_name(x);
 
-	return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-					  (const unsigned char *)cn, -1, -1, 0);
+	return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1,
+					  -1, 0);
 }
 
 /* The parts that both certificates have; signed by whoever comes after. */
@@ -96,8 +96,8 @@ static X509 *cert_begin(EVP_PKEY *key, int64_t days, const char *cn)
 {
 	X509 *x = X509_new();
 
-	if (x && X509_set_version(x, X509_VERSION_3) && set_serial(x) &&
-	    set_times(x, days) && X509_set_pubkey(x, key) && set_name(x, cn)) {
+	if (x && X509_set_version(x, X509_VERSION_3) && set_serial(x) && set_times(x, days) &&
+	    X509_set_pubkey(x, key) && set_name(x, cn)) {
 		return x;
 	}
 	X509_free(x);
@@ -107,14 +107,10 @@ static X509 *cert_begin(EVP_PKEY *key, int64_t days, const char *cn)
 static bool make_ca(struct maker *m, int64_t days)
 {
 	m->ca_key = EVP_EC_gen("P-256");
-	m->ca = m->ca_key ? cert_begin(m->ca_key, days, "Postrider local CA") :
-			    NULL;
-	return m->ca &&
-	       X509_set_issuer_name(m->ca, X509_get_subject_name(m->ca)) &&
-	       add_ext(m->ca, m->ca, NID_basic_constraints,
-		       "critical,CA:TRUE,pathlen:0") &&
-	       add_ext(m->ca, m->ca, NID_key_usage,
-		       "critical,keyCertSign,cRLSign") &&
+	m->ca = m->ca_key ? cert_begin(m->ca_key, days, "Postrider local CA") : NULL;
+	return m->ca && X509_set_issuer_name(m->ca, X509_get_subject_name(m->ca)) &&
+	       add_ext(m->ca, m->ca, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+	       add_ext(m->ca, m->ca, NID_key_usage, "critical,keyCertSign,cRLSign") &&
 	       add_ext(m->ca, m->ca, NID_subject_key_identifier, "hash") &&
 	       X509_sign(m->ca, m->ca_key, EVP_sha256());
 }
@@ -130,8 +126,7 @@ static bool dns_name_ok(struct slice s)
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		if (!ascii_isalpha(c) && !ascii_isdigit(c) && c != '-' &&
-		    c != '.') {
+		if (!ascii_isalpha(c) && !ascii_isdigit(c) && c != '-' && c != '.') {
 			return false;
 		}
 	}
@@ -146,8 +141,7 @@ static GENERAL_NAME *alt_name(const char *name)
 	ASN1_STRING *v;
 	const void *p = name;
 	size_t n = strlen(name);
-	bool ip = net_addr_parse(slice_cstr(name), 0, &a) == 0 &&
-		  a.sa.sa_family != AF_UNSPEC;
+	bool ip = net_addr_parse(slice_cstr(name), 0, &a) == 0 && a.sa.sa_family != AF_UNSPEC;
 
 	if (ip) {
 		bool v4 = a.sa.sa_family == AF_INET;
@@ -156,8 +150,7 @@ static GENERAL_NAME *alt_name(const char *name)
 		n = v4 ? 4 : 16;
 	}
 	v = ASN1_STRING_type_new(ip ? V_ASN1_OCTET_STRING : V_ASN1_IA5STRING);
-	if (!g || !v || (!ip && !dns_name_ok(slice_cstr(name))) ||
-	    !ASN1_STRING_set(v, p, (int)n)) {
+	if (!g || !v || (!ip && !dns_name_ok(slice_cstr(name))) || !ASN1_STRING_set(v, p, (int)n)) {
 		GENERAL_NAME_free(g);
 		ASN1_STRING_free(v);
 		return NULL;
@@ -184,26 +177,19 @@ static bool add_alt_names(X509 *x, const char *const *names, size_t n)
 	return ok;
 }
 
-static bool make_server(struct maker *m, const char *const *names, size_t n,
-			int64_t days)
+static bool make_server(struct maker *m, const char *const *names, size_t n, int64_t days)
 {
-	const char *cn = strlen(names[0]) <= COMMON_NAME_MAX ? names[0] :
-							       "Postrider";
+	const char *cn = strlen(names[0]) <= COMMON_NAME_MAX ? names[0] : "Postrider";
 
 	m->key = EVP_EC_gen("P-256");
 	m->cert = m->key ? cert_begin(m->key, days, cn) : NULL;
-	return m->cert &&
-	       X509_set_issuer_name(m->cert, X509_get_subject_name(m->ca)) &&
-	       add_ext(m->cert, m->ca, NID_basic_constraints,
-		       "critical,CA:FALSE") &&
-	       add_ext(m->cert, m->ca, NID_key_usage,
-		       "critical,digitalSignature") &&
+	return m->cert && X509_set_issuer_name(m->cert, X509_get_subject_name(m->ca)) &&
+	       add_ext(m->cert, m->ca, NID_basic_constraints, "critical,CA:FALSE") &&
+	       add_ext(m->cert, m->ca, NID_key_usage, "critical,digitalSignature") &&
 	       add_ext(m->cert, m->ca, NID_ext_key_usage, "serverAuth") &&
 	       add_ext(m->cert, m->ca, NID_subject_key_identifier, "hash") &&
-	       add_ext(m->cert, m->ca, NID_authority_key_identifier,
-		       "keyid:always") &&
-	       add_alt_names(m->cert, names, n) &&
-	       X509_sign(m->cert, m->ca_key, EVP_sha256());
+	       add_ext(m->cert, m->ca, NID_authority_key_identifier, "keyid:always") &&
+	       add_alt_names(m->cert, names, n) && X509_sign(m->cert, m->ca_key, EVP_sha256());
 }
 
 /* ---- files ------------------------------------------------------------------------- */
@@ -229,8 +215,7 @@ static int write_fd(int fd, BIO *pem)
 }
 
 /* Beside, synced, renamed. The caller syncs the directory. */
-static int write_file(const char *dir, const char *name, mode_t mode, BIO *pem,
-		      struct err *e)
+static int write_file(const char *dir, const char *name, mode_t mode, BIO *pem, struct err *e)
 {
 	char path[PATH_LEN_MAX];
 	char beside[PATH_LEN_MAX + 8];
@@ -239,16 +224,13 @@ static int write_file(const char *dir, const char *name, mode_t mode, BIO *pem,
 	int r;
 
 	if (n < 0 || (size_t)n >= sizeof(path)) {
-		return err_set(e, -ENAMETOOLONG, "cannot write a TLS file",
-			       "%s", dir);
+		return err_set(e, -ENAMETOOLONG, "cannot write a TLS file", "%s", dir);
 	}
 	snprintf(beside, sizeof(beside), "%s.new", path);
 	(void)unlink(beside); /* left by a crash */
-	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-		  mode);
+	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0) {
-		return err_set(e, -errno, "cannot write a TLS file", "%s",
-			       path);
+		return err_set(e, -errno, "cannot write a TLS file", "%s", path);
 	}
 	r = fchmod(fd, mode) == 0 ? write_fd(fd, pem) : -errno;
 	close(fd);
@@ -276,8 +258,7 @@ static BIO *pem_key(EVP_PKEY *key)
 {
 	BIO *b = BIO_new(BIO_s_secmem());
 
-	if (b && PEM_write_bio_PKCS8PrivateKey(b, key, NULL, NULL, 0, NULL,
-					       NULL)) {
+	if (b && PEM_write_bio_PKCS8PrivateKey(b, key, NULL, NULL, 0, NULL, NULL)) {
 		return b;
 	}
 	BIO_free(b);
@@ -288,16 +269,14 @@ static BIO *pem_certs(X509 *first, X509 *second)
 {
 	BIO *b = BIO_new(BIO_s_mem());
 
-	if (b && PEM_write_bio_X509(b, first) &&
-	    (!second || PEM_write_bio_X509(b, second))) {
+	if (b && PEM_write_bio_X509(b, first) && (!second || PEM_write_bio_X509(b, second))) {
 		return b;
 	}
 	BIO_free(b);
 	return NULL;
 }
 
-static int write_all_files(const struct maker *m, const char *dir,
-			   struct err *e)
+static int write_all_files(const struct maker *m, const char *dir, struct err *e)
 {
 	BIO *key = pem_key(m->key);
 	BIO *chain = pem_certs(m->cert, m->ca);
@@ -324,8 +303,7 @@ static int write_all_files(const struct maker *m, const char *dir,
 	return r;
 }
 
-int tls_make_cert(const char *dir, const char *const *names, size_t n,
-		  int64_t days, struct err *e)
+int tls_make_cert(const char *dir, const char *const *names, size_t n, int64_t days, struct err *e)
 {
 	struct maker m = { 0 };
 	int r = 0;
@@ -333,16 +311,15 @@ int tls_make_cert(const char *dir, const char *const *names, size_t n,
 	assert(n > 0);
 	tls_init();
 	if (days < -36500 || days > 36500) {
-		return err_set(e, -EINVAL, "a certificate for so many days",
-			       "%lld", (long long)days);
+		return err_set(e, -EINVAL, "a certificate for so many days", "%lld",
+			       (long long)days);
 	}
 	ERR_clear_error();
 	for (size_t i = 0; i < n && r == 0; i++) {
 		GENERAL_NAME *g = alt_name(names[i]);
 
 		if (!g) {
-			r = err_set(e, -EINVAL,
-				    "neither a DNS name nor an address", "%s",
+			r = err_set(e, -EINVAL, "neither a DNS name nor an address", "%s",
 				    names[i]);
 		}
 		GENERAL_NAME_free(g);

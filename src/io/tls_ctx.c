@@ -37,21 +37,14 @@ static const struct {
 	{ SSL_R_UNKNOWN_PROTOCOL, "the peer offers no TLS 1.2 or newer" },
 	{ SSL_R_NO_SHARED_CIPHER, "no cipher in common" },
 	{ SSL_R_NO_SUITABLE_KEY_SHARE, "no key exchange group in common" },
-	{ SSL_R_NO_APPLICATION_PROTOCOL,
-	  "the peer asked for another protocol (ALPN)" },
-	{ SSL_R_UNEXPECTED_EOF_WHILE_READING,
-	  "the peer closed the connection" },
-	{ SSL_R_TLSV1_ALERT_UNKNOWN_CA,
-	  "the peer does not know who issued our certificate" },
-	{ SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED,
-	  "the peer says our certificate has expired" },
+	{ SSL_R_NO_APPLICATION_PROTOCOL, "the peer asked for another protocol (ALPN)" },
+	{ SSL_R_UNEXPECTED_EOF_WHILE_READING, "the peer closed the connection" },
+	{ SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the peer does not know who issued our certificate" },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the peer says our certificate has expired" },
 	{ SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the peer refused our certificate" },
-	{ SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
-	  "the peer refused our certificate" },
-	{ SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE,
-	  "the peer found nothing in common with us" },
-	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION,
-	  "the peer refused our TLS versions" },
+	{ SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the peer refused our certificate" },
+	{ SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the peer found nothing in common with us" },
+	{ SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the peer refused our TLS versions" },
 };
 
 const char *tls_reason(void)
@@ -103,8 +96,7 @@ static int read_whole(int fd, struct buf *b)
 }
 
 /* The file in memory; secret: refuses what everybody may touch. */
-static int read_pem(const char *path, bool secret, struct buf *b,
-		    struct err *e)
+static int read_pem(const char *path, bool secret, struct buf *b, struct err *e)
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -114,9 +106,8 @@ static int read_pem(const char *path, bool secret, struct buf *b,
 		return err_set(e, -errno, "cannot read a TLS file", "%s", path);
 	}
 	if (secret && (st.st_mode & S_IRWXO)) {
-		return err_set(e, -EPERM,
-			       "TLS key file is open to everybody; chmod 600 it",
-			       "%s", path);
+		return err_set(e, -EPERM, "TLS key file is open to everybody; chmod 600 it", "%s",
+			       path);
 	}
 	r = read_whole(fd, b);
 	if (r < 0) {
@@ -171,8 +162,7 @@ static int load_chain(const char *path, struct tls_pair *p, struct err *e)
 	BIO_free(bio);
 	buf_fini(&text);
 	if (r < 0) {
-		return err_set(e, r, "no PEM certificate in the file", "%s",
-			       path);
+		return err_set(e, r, "no PEM certificate in the file", "%s", path);
 	}
 	return 0;
 }
@@ -185,9 +175,7 @@ static int load_key(const char *path, struct tls_pair *p, struct err *e)
 
 	if (r == 0) {
 		bio = BIO_new_mem_buf(text.p ? text.p : "", (int)text.n);
-		p->key = bio ? PEM_read_bio_PrivateKey(bio, NULL,
-						       no_passphrase, NULL) :
-			       NULL;
+		p->key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
 	}
 	BIO_free(bio);
 	if (text.p) {
@@ -203,8 +191,7 @@ static int load_key(const char *path, struct tls_pair *p, struct err *e)
 	return r;
 }
 
-static int load_pair(const struct tls_cert *c, struct tls_pair *p,
-		     struct err *e)
+static int load_pair(const struct tls_cert *c, struct tls_pair *p, struct err *e)
 {
 	int r = load_chain(c->certificate, p, e);
 
@@ -212,8 +199,8 @@ static int load_pair(const struct tls_cert *c, struct tls_pair *p,
 		r = load_key(c->key, p, e);
 	}
 	if (r == 0 && X509_check_private_key(p->leaf, p->key) != 1) {
-		r = err_set(e, -EINVAL, "TLS key does not belong to certificate",
-			    "%s, %s", c->key, c->certificate);
+		r = err_set(e, -EINVAL, "TLS key does not belong to certificate", "%s, %s", c->key,
+			    c->certificate);
 	}
 	ERR_clear_error();
 	return r;
@@ -238,8 +225,7 @@ static bool is_host_name(struct slice s)
 			label = 0;
 			continue;
 		}
-		if (!ascii_isalpha(c) && !ascii_isdigit(c) && c != '-' &&
-		    c != '_') {
+		if (!ascii_isalpha(c) && !ascii_isdigit(c) && c != '-' && c != '_') {
 			return false;
 		}
 		if (++label > 63) {
@@ -253,9 +239,7 @@ static size_t take16(struct cur *c)
 {
 	struct slice b = cur_take(c, 2);
 
-	return c->err ? 0 :
-			(size_t)(unsigned char)b.p[0] << 8 |
-				(unsigned char)b.p[1];
+	return c->err ? 0 : (size_t)(unsigned char)b.p[0] << 8 | (unsigned char)b.p[1];
 }
 
 /* ServerNameList with one host_name, RFC 6066 3. Empty if it is not that. */
@@ -307,8 +291,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 	t->sni[name.n] = '\0';
 	t->pair = choose_pair(c, slice_make(t->sni, name.n));
 	p = &c->pair[t->pair];
-	if (t->pair != 0 &&
-	    SSL_use_cert_and_key(ssl, p->leaf, p->key, p->chain, 1) != 1) {
+	if (t->pair != 0 && SSL_use_cert_and_key(ssl, p->leaf, p->key, p->chain, 1) != 1) {
 		*alert = SSL_AD_INTERNAL_ERROR;
 		return SSL_CLIENT_HELLO_ERROR;
 	}
@@ -323,14 +306,11 @@ static int on_ticket_new(SSL *ssl, void *arg)
 	const struct tls *t = tls_of(ssl);
 
 	(void)arg;
-	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &t->pair,
-					       sizeof(t->pair));
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &t->pair, sizeof(t->pair));
 }
 
-static SSL_TICKET_RETURN on_ticket_back(SSL *ssl, SSL_SESSION *session,
-					const unsigned char *name,
-					size_t name_n, SSL_TICKET_STATUS status,
-					void *arg)
+static SSL_TICKET_RETURN on_ticket_back(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+					size_t name_n, SSL_TICKET_STATUS status, void *arg)
 {
 	const struct tls *t = tls_of(ssl);
 	void *data = NULL;
@@ -340,12 +320,11 @@ static SSL_TICKET_RETURN on_ticket_back(SSL *ssl, SSL_SESSION *session,
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) {
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	}
-	if (SSL_SESSION_get0_ticket_appdata(session, &data, &n) != 1 ||
-	    n != sizeof(t->pair) || memcmp(data, &t->pair, n) != 0) {
+	if (SSL_SESSION_get0_ticket_appdata(session, &data, &n) != 1 || n != sizeof(t->pair) ||
+	    memcmp(data, &t->pair, n) != 0) {
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	}
-	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE :
-					      SSL_TICKET_RETURN_USE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
@@ -354,9 +333,8 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
 	const struct tls_ctx *c = arg;
 
 	(void)ssl;
-	if (SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_n,
-				  c->alpn, c->alpn[0] + 1u, in,
-				  in_n) != OPENSSL_NPN_NEGOTIATED) {
+	if (SSL_select_next_proto((unsigned char **)(uintptr_t)out, out_n, c->alpn, c->alpn[0] + 1u,
+				  in, in_n) != OPENSSL_NPN_NEGOTIATED) {
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	}
 	/* *out now points into the client's list or ours; ours lives on. */
@@ -366,8 +344,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
 }
 
 /* Counts KeyUpdates; the next read of a flooded engine fails. */
-static void on_message(int out, int version, int type, const void *p, size_t n,
-		       SSL *ssl, void *arg)
+static void on_message(int out, int version, int type, const void *p, size_t n, SSL *ssl, void *arg)
 {
 	struct tls *t = tls_of(ssl);
 
@@ -382,15 +359,12 @@ static void on_message(int out, int version, int type, const void *p, size_t n,
 
 int tls_policy(SSL_CTX *ssl)
 {
-	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS |
-				      SSL_MODE_ENABLE_PARTIAL_WRITE |
+	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION |
-					 SSL_OP_NO_RENEGOTIATION |
+	SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE |
 					 SSL_OP_PRIORITIZE_CHACHA);
-	SSL_CTX_clear_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF |
-					   SSL_OP_LEGACY_SERVER_CONNECT);
+	SSL_CTX_clear_options(ssl, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_LEGACY_SERVER_CONNECT);
 	SSL_CTX_set_read_ahead(ssl, 1);
 	SSL_CTX_set_msg_callback(ssl, on_message);
 	SSL_CTX_set_max_early_data(ssl, 0);
@@ -417,17 +391,15 @@ static int server_policy(struct tls_ctx *c, const char *service)
 	if (c->alpn[0]) {
 		SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, c);
 	}
-	if (!SSL_CTX_set_session_id_context(
-		    c->ssl, (const unsigned char *)&id, sizeof(id)) ||
-	    !SSL_CTX_set_session_ticket_cb(c->ssl, on_ticket_new,
-					   on_ticket_back, NULL)) {
+	if (!SSL_CTX_set_session_id_context(c->ssl, (const unsigned char *)&id, sizeof(id)) ||
+	    !SSL_CTX_set_session_ticket_cb(c->ssl, on_ticket_new, on_ticket_back, NULL)) {
 		return -EPROTO;
 	}
 	return 0;
 }
 
-static int ctx_fill(struct tls_ctx *c, const struct tls_cert *certs, size_t n,
-		    const char *service, struct err *e)
+static int ctx_fill(struct tls_ctx *c, const struct tls_cert *certs, size_t n, const char *service,
+		    struct err *e)
 {
 	const struct tls_pair *p = c->pair;
 
@@ -442,16 +414,15 @@ static int ctx_fill(struct tls_ctx *c, const struct tls_cert *certs, size_t n,
 	ERR_clear_error();
 	c->ssl = SSL_CTX_new(TLS_server_method());
 	if (!c->ssl || server_policy(c, service) < 0 ||
-	    SSL_CTX_use_cert_and_key(c->ssl, p->leaf, p->key, p->chain, 1) !=
-		    1) {
-		return err_set(e, -EPROTO, "TLS cannot use the certificate",
-			       "%s: %s", certs[0].certificate, tls_reason());
+	    SSL_CTX_use_cert_and_key(c->ssl, p->leaf, p->key, p->chain, 1) != 1) {
+		return err_set(e, -EPROTO, "TLS cannot use the certificate", "%s: %s",
+			       certs[0].certificate, tls_reason());
 	}
 	return 0;
 }
 
-int tls_ctx_new(const struct tls_cert *certs, size_t n, const char *service,
-		const char *alpn, struct tls_ctx **out, struct err *e)
+int tls_ctx_new(const struct tls_cert *certs, size_t n, const char *service, const char *alpn,
+		struct tls_ctx **out, struct err *e)
 {
 	struct tls_ctx *c;
 	int r;

@@ -13,7 +13,7 @@
 /* One certificate with its chain and key. */
 struct tls_pair {
 	X509 *leaf;
-	STACK_OF(X509) *chain;
+	STACK_OF(X509) * chain;
 	EVP_PKEY *key;
 };
 
@@ -33,14 +33,14 @@ struct tls {
 	struct stream *inner;
 	struct tls_ctx *ctx; /* NULL for a client */
 	SSL *ssl;
-	struct buf pending;  /* cleartext read ahead: for the engine first */
+	struct buf pending; /* cleartext read ahead: for the engine first */
 	size_t pending_at;
-	int io_err;	     /* why the inner stream failed */
-	bool eof;	     /* the inner stream ended */
-	int broken;	     /* sticky: the error every later call returns */
-	bool shut;	     /* our close_notify was sent */
+	int io_err; /* why the inner stream failed */
+	bool eof;   /* the inner stream ended */
+	int broken; /* sticky: the error every later call returns */
+	bool shut;  /* our close_notify was sent */
 	unsigned key_updates;
-	uint32_t pair;	     /* index of the certificate in use */
+	uint32_t pair; /* index of the certificate in use */
 	char sni[256];
 };
 

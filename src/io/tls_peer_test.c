@@ -52,8 +52,7 @@ static void *stranger_main(void *arg)
 	SSL *ssl;
 	char b[16];
 
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT |
-						    SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, keep_session);
 	if (x->prepare) {
 		x->prepare(ctx);
@@ -65,8 +64,7 @@ static void *stranger_main(void *arg)
 		SSL_set_tlsext_host_name(ssl, x->sni);
 	}
 	if (x->alpn) {
-		SSL_set_alpn_protos(ssl, (const unsigned char *)x->alpn,
-				    (unsigned)strlen(x->alpn));
+		SSL_set_alpn_protos(ssl, (const unsigned char *)x->alpn, (unsigned)strlen(x->alpn));
 	}
 	if (x->offer) {
 		SSL_set_session(ssl, x->offer);
@@ -144,8 +142,7 @@ static void only_cbc(SSL_CTX *ctx)
 
 static void test_old_versions(void **state)
 {
-	struct stranger x = { .ctx = ctx_both("imap", NULL),
-			      .prepare = only_tls12 };
+	struct stranger x = { .ctx = ctx_both("imap", NULL), .prepare = only_tls12 };
 
 	(void)state;
 	test_run_loop(host_stranger, &x);
@@ -170,8 +167,7 @@ static void test_old_versions(void **state)
 
 static void test_alpn(void **state)
 {
-	struct stranger x = { .ctx = ctx_both("imap", "imap"),
-			      .alpn = "\002h2\004imap" };
+	struct stranger x = { .ctx = ctx_both("imap", "imap"), .alpn = "\002h2\004imap" };
 
 	(void)state;
 	test_run_loop(host_stranger, &x);
@@ -184,8 +180,7 @@ static void test_alpn(void **state)
 	x.alpn = "\002h2";
 	test_run_loop(host_stranger, &x);
 	assert_int_equal(x.server_result, -EPROTO);
-	assert_string_equal(x.err.detail,
-			    "the peer asked for another protocol (ALPN)");
+	assert_string_equal(x.err.detail, "the peer asked for another protocol (ALPN)");
 	assert_non_null(strstr(x.reason, "no application protocol"));
 	SSL_SESSION_free(x.got);
 	tls_ctx_unref(&x.ctx);
@@ -265,8 +260,7 @@ static void key_update_flood(struct stranger *x, SSL *ssl)
 
 static void test_key_updates(void **state)
 {
-	struct stranger x = { .ctx = ctx_both("imap", NULL),
-			      .act = few_key_updates };
+	struct stranger x = { .ctx = ctx_both("imap", NULL), .act = few_key_updates };
 
 	(void)state;
 	test_run_loop(host_stranger, &x);
@@ -283,10 +277,7 @@ static void test_key_updates(void **state)
 static bool resumes(struct tls_ctx *ctx, SSL_SESSION *offer, const char *sni,
 		    void (*prepare)(SSL_CTX *), SSL_SESSION **got)
 {
-	struct stranger x = { .ctx = ctx,
-			      .sni = sni,
-			      .prepare = prepare,
-			      .offer = offer };
+	struct stranger x = { .ctx = ctx, .sni = sni, .prepare = prepare, .offer = offer };
 
 	test_run_loop(host_stranger, &x);
 	assert_int_equal(x.server_result, 0);
@@ -326,10 +317,8 @@ static void test_tickets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_old_versions),
-		cmocka_unit_test(test_alpn),
-		cmocka_unit_test(test_renegotiation),
-		cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_old_versions),  cmocka_unit_test(test_alpn),
+		cmocka_unit_test(test_renegotiation), cmocka_unit_test(test_key_updates),
 		cmocka_unit_test(test_tickets),
 	};
 

@@ -45,8 +45,7 @@ static void test_made_certificate(void **state)
 	assert_int_equal(X509_STORE_CTX_init(ctx, store, leaf, NULL), 1);
 	X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_SERVER);
 	assert_int_equal(X509_verify_cert(ctx), 1);
-	assert_int_equal(X509_check_host(leaf, "mail.example.test", 0, 0, NULL),
-			 1);
+	assert_int_equal(X509_check_host(leaf, "mail.example.test", 0, 0, NULL), 1);
 	assert_int_equal(X509_check_host(leaf, "other.test", 0, 0, NULL), 0);
 	assert_int_equal(X509_check_ip_asc(leaf, "127.0.0.1", 0), 1);
 	assert_int_equal(X509_check_ip_asc(leaf, "::1", 0), 1);
@@ -63,16 +62,14 @@ static void test_made_certificate(void **state)
 
 static void test_make_cert_errors(void **state)
 {
-	static const char *const bad[] = { "a,DNS:evil", "", "x y", ".a", "a.",
-					   "*" };
+	static const char *const bad[] = { "a,DNS:evil", "", "x y", ".a", "a.", "*" };
 	struct err e = ERR_INIT;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		assert_int_equal(tls_make_cert(top, &bad[i], 1, 1, &e), -EINVAL);
 	}
-	assert_int_equal(tls_make_cert("/nonexistent",
-				       (const char *[]){ "a.test" }, 1, 1, &e),
+	assert_int_equal(tls_make_cert("/nonexistent", (const char *[]){ "a.test" }, 1, 1, &e),
 			 -ENOENT);
 	assert_non_null(strstr(e.detail, "/nonexistent"));
 }
@@ -88,8 +85,8 @@ static void put_file(const char *path, const char *text, mode_t mode)
 	close(fd);
 }
 
-static void expect_ctx(const char *cert, const char *key, int code,
-		       const char *words, const char *file)
+static void expect_ctx(const char *cert, const char *key, int code, const char *words,
+		       const char *file)
 {
 	struct tls_cert c = { cert, key };
 	struct tls_ctx *ctx = NULL;
@@ -108,8 +105,8 @@ static void encrypt_key(const char *from, const char *to)
 	EVP_PKEY *k = PEM_read_PrivateKey(in, NULL, NULL, NULL);
 
 	assert_true(k && out);
-	assert_int_equal(PEM_write_PKCS8PrivateKey(out, k, EVP_aes_128_cbc(),
-						   "secret", 6, NULL, NULL),
+	assert_int_equal(PEM_write_PKCS8PrivateKey(out, k, EVP_aes_128_cbc(), "secret", 6, NULL,
+						   NULL),
 			 1);
 	EVP_PKEY_free(k);
 	fclose(in);
@@ -129,10 +126,8 @@ static void test_ctx_errors(void **state)
 	in_dir(main_dir, "key.pem", key);
 	in_dir(other_dir, "key.pem", wrong);
 	in_dir(top, "file.pem", file);
-	expect_ctx("/nonexistent.pem", key, -ENOENT, "cannot read",
-		   "/nonexistent.pem");
-	expect_ctx(cert, "/nonexistent.pem", -ENOENT, "cannot read",
-		   "/nonexistent.pem");
+	expect_ctx("/nonexistent.pem", key, -ENOENT, "cannot read", "/nonexistent.pem");
+	expect_ctx(cert, "/nonexistent.pem", -ENOENT, "cannot read", "/nonexistent.pem");
 	expect_ctx(cert, wrong, -EINVAL, "does not belong", wrong);
 	put_file(file, "this is no PEM\n", 0600);
 	expect_ctx(file, key, -EINVAL, "no PEM certificate", file);
@@ -182,8 +177,8 @@ static void server_body(void *arg)
 		assert_true(r > 0);
 		n += (size_t)r;
 	}
-	p->server_result = tls_accept(p->ctx, &p->raw[0], slice_make(ahead, n),
-				      &s, &p->info, &p->server_err);
+	p->server_result =
+		tls_accept(p->ctx, &p->raw[0], slice_make(ahead, n), &s, &p->info, &p->server_err);
 	assert_null(p->raw[0]);
 	if (p->server_result == 0 && p->serve) {
 		p->serve(p, s);
@@ -200,8 +195,7 @@ static void client_body(void *arg)
 	if (p->clear.n > 0) {
 		assert_int_equal(stream_write(p->raw[1], p->clear), 0);
 	}
-	p->client_result = tls_connect(p->ca, p->host, &p->raw[1], &s,
-				       &p->client_err);
+	p->client_result = tls_connect(p->ca, p->host, &p->raw[1], &s, &p->client_err);
 	assert_null(p->raw[1]);
 	if (p->client_result == 0 && p->use) {
 		p->use(p, s);
@@ -421,15 +415,12 @@ static void test_pending_command(void **state)
 
 	(void)state;
 	for (size_t ahead = 0; ahead <= cmd.n; ahead += 6) {
-		struct pair p = { .ctx = ctx_both("smtp", NULL),
-				  .clear = cmd,
-				  .ahead = ahead };
+		struct pair p = { .ctx = ctx_both("smtp", NULL), .clear = cmd, .ahead = ahead };
 
 		test_run_loop(pair_body, &p);
 		assert_int_equal(p.server_result, -EPROTO);
 		assert_string_equal(p.server_err.text, "TLS handshake failed");
-		assert_string_equal(p.server_err.detail,
-				    "the peer does not speak TLS");
+		assert_string_equal(p.server_err.detail, "the peer does not speak TLS");
 		assert_true(p.client_result < 0);
 		tls_ctx_unref(&p.ctx);
 	}
@@ -437,8 +428,7 @@ static void test_pending_command(void **state)
 
 /* ---- names --------------------------------------------------------------------------------- */
 
-static void check_name(const char *host, const char *dir, bool fits,
-		       const char *sni)
+static void check_name(const char *host, const char *dir, bool fits, const char *sni)
 {
 	char ca[PATHS];
 	struct pair p = { .ctx = ctx_both("imap", NULL),
@@ -577,9 +567,7 @@ static void wait_use(struct pair *p, struct stream *s)
 
 static void test_waiting(void **state)
 {
-	struct pair p = { .ctx = ctx_both("imap", NULL),
-			  .serve = wait_serve,
-			  .use = wait_use };
+	struct pair p = { .ctx = ctx_both("imap", NULL), .serve = wait_serve, .use = wait_use };
 
 	(void)state;
 	test_run_loop(pair_body, &p);
@@ -607,8 +595,7 @@ static void silent(void *arg)
 			co_cancel(c);
 		}
 		assert_int_equal(co_join(&c), 0);
-		assert_int_equal(p.server_result,
-				 round < 2 ? -ETIMEDOUT : -ECANCELED);
+		assert_int_equal(p.server_result, round < 2 ? -ETIMEDOUT : -ECANCELED);
 		stream_free(&p.raw[1]);
 	}
 	/* One that leaves at once. */
@@ -617,8 +604,7 @@ static void silent(void *arg)
 	assert_int_equal(co_spawn("server", server_body, &p, &c), 0);
 	assert_int_equal(co_join(&c), 0);
 	assert_int_equal(p.server_result, -EPROTO);
-	assert_string_equal(p.server_err.detail,
-			    "the peer closed the connection");
+	assert_string_equal(p.server_err.detail, "the peer closed the connection");
 }
 
 static void test_silent_peer(void **state)
@@ -635,8 +621,7 @@ static void test_garbage(void **state)
 {
 	static const char *const in[] = { "", "GET / HTTP/1.1\r\n\r\n",
 					  "\x16\x03\x01\x00\x05\x01\x00\x00\x01x",
-					  "\x15\x03\x03\x00\x02\x02\x28",
-					  "\x80\x2e\x01\x00\x02" };
+					  "\x15\x03\x03\x00\x02\x02\x28", "\x80\x2e\x01\x00\x02" };
 	struct tls_ctx *ctx = ctx_both("imap", NULL);
 
 	(void)state;
@@ -647,10 +632,8 @@ static void test_garbage(void **state)
 		struct stream *s = NULL;
 		struct err e = ERR_INIT;
 
-		assert_int_equal(stream_mem_new(slice_cstr(in[i]), &out, 0, &mem),
-				 0);
-		assert_int_equal(tls_accept(ctx, &mem, S(""), &s, NULL, &e),
-				 -EPROTO);
+		assert_int_equal(stream_mem_new(slice_cstr(in[i]), &out, 0, &mem), 0);
+		assert_int_equal(tls_accept(ctx, &mem, S(""), &s, NULL, &e), -EPROTO);
 		assert_null(mem);
 		assert_null(s);
 		assert_int_equal(e.code, -EPROTO);
@@ -671,8 +654,7 @@ static void crowd(void *arg)
 	assert_non_null(p);
 	for (int i = 0; i < N; i++) {
 		p[i] = (struct pair){ .ctx = arg,
-				      .clear = i % 3 == 0 ? S("garbage\r\n") :
-							    S(""),
+				      .clear = i % 3 == 0 ? S("garbage\r\n") : S(""),
 				      .serve = hello_serve,
 				      .use = hello_use };
 		assert_int_equal(co_spawn("pair", pair_body, &p[i], &c[i]), 0);
@@ -680,8 +662,7 @@ static void crowd(void *arg)
 	for (int i = 0; i < N; i++) {
 		assert_int_equal(co_join(&c[i]), 0);
 		assert_int_equal(p[i].server_result, i % 3 == 0 ? -EPROTO : 0);
-		assert_true(i % 3 == 0 ? p[i].client_result < 0 :
-					 p[i].client_result == 0);
+		assert_true(i % 3 == 0 ? p[i].client_result < 0 : p[i].client_result == 0);
 	}
 	free(p);
 }
@@ -704,9 +685,7 @@ static void swap_serve(struct pair *p, struct stream *s)
 
 static void test_ctx_swapped(void **state)
 {
-	struct pair p = { .ctx = ctx_both("imap", NULL),
-			  .serve = swap_serve,
-			  .use = hello_use };
+	struct pair p = { .ctx = ctx_both("imap", NULL), .serve = swap_serve, .use = hello_use };
 
 	(void)state;
 	test_run_loop(pair_body, &p);
@@ -718,20 +697,13 @@ static void test_ctx_swapped(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_made_certificate),
-		cmocka_unit_test(test_make_cert_errors),
-		cmocka_unit_test(test_ctx_errors),
-		cmocka_unit_test(test_bulk),
-		cmocka_unit_test(test_truncation),
-		cmocka_unit_test(test_pending_hello),
-		cmocka_unit_test(test_pending_command),
-		cmocka_unit_test(test_sni),
-		cmocka_unit_test(test_verify_words),
-		cmocka_unit_test(test_waiting),
-		cmocka_unit_test(test_silent_peer),
-		cmocka_unit_test(test_garbage),
-		cmocka_unit_test(test_many_at_once),
-		cmocka_unit_test(test_ctx_swapped),
+		cmocka_unit_test(test_made_certificate), cmocka_unit_test(test_make_cert_errors),
+		cmocka_unit_test(test_ctx_errors),	 cmocka_unit_test(test_bulk),
+		cmocka_unit_test(test_truncation),	 cmocka_unit_test(test_pending_hello),
+		cmocka_unit_test(test_pending_command),	 cmocka_unit_test(test_sni),
+		cmocka_unit_test(test_verify_words),	 cmocka_unit_test(test_waiting),
+		cmocka_unit_test(test_silent_peer),	 cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_many_at_once),	 cmocka_unit_test(test_ctx_swapped),
 	};
 
 	return cmocka_run_group_tests_name("tls", tests, setup, teardown);
