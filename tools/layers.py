@@ -3,8 +3,9 @@
 
 Reads every #include "layer/name.h" under src/ and refuses what points up or
 across: a layer sees itself and what ALLOWED names. kv.h is for the store and
-the directory only (protocols go through their doors). Prints one line for
-each offence; exit 1 if there is one.
+the directory only (protocols go through their doors); tests and fuzzers may
+name an engine to run on. Prints one line for each offence; exit 1 if there is
+one.
 """
 import pathlib
 import re
@@ -47,8 +48,12 @@ def main():
     bad = checked = 0
     for path in sorted(SRC.rglob("*.[ch]")):
         layer = path.relative_to(SRC).parts[0]
+        test = path.stem.endswith(("_test", "_fuzz")) or path.stem.startswith("test_")
         for name in INCLUDE.findall(path.read_text()):
-            why = offence(layer, name.split("/")[0], name)
+            target = name.split("/")[0]
+            if test and target == "kv" and layer in PROTOCOLS:
+                continue
+            why = offence(layer, target, name)
             checked += 1
             if why:
                 bad += 1
