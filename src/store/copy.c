@@ -65,12 +65,15 @@ static int collect(struct transfer *x, const uint32_t *uids, size_t n)
 {
 	size_t max = uids ? n : x->m->n;
 
+	if (uids && n > COPY_CHUNK) {
+		return STORE_LIMIT; /* one commit could not hold it */
+	}
 	x->uid = calloc(max + 1, sizeof(*x->uid));
 	x->to = calloc(max + 1, sizeof(*x->to));
 	if (!x->uid || !x->to) {
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < max; i++) {
+	for (size_t i = 0; i < max && x->n < COPY_CHUNK; i++) {
 		const struct msg *e = uids ? box_live(x->m, uids[i])
 					   : &x->m->v[i];
 

@@ -32,8 +32,9 @@
 #define COPY_TREES 64	   /* a bigger copy leaves the trees for later */
 #define TREE_KEEP_MAX (16u * 1024) /* bigger trees are parsed anew */
 #define VANISHED_PAGES 4096	   /* pages of UIDs with expunge marks */
-#define FLAGS_CHUNK 200000	   /* messages of one flag commit */
+#define FLAGS_CHUNK 100000	   /* messages of one flag commit */
 #define EXPUNGE_CHUNK 100000	   /* messages of one expunge commit */
+#define COPY_CHUNK 100000	   /* messages of one copy */
 #define ACCOUNTS_WARM 256	   /* accounts kept in memory unused, a home */
 #define MAILBOXES_WARM 16	   /* mailboxes kept loaded unused, a home */
 #define WARM_MESSAGES 20000	   /* bigger ones are not kept */
@@ -399,7 +400,10 @@ bool name_below(struct slice name, struct slice parent);
 /* The parent's name, empty at the top. */
 struct slice name_parent(struct slice name);
 
-/* copy.c: also for RENAME of INBOX */
+/*
+ * copy.c: also for RENAME of INBOX, with uids NULL: as many as one commit
+ * takes.
+ */
 CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids,
 		       size_t n, struct store_mailbox *dst, bool move,
 		       uint32_t *dst_uids_out, struct err *e);

@@ -367,8 +367,8 @@ CO_FN int store_deliver(struct store *s, struct store_writer *w,
 
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
 /*
- * For each of the n uids (ascending; missing ones are skipped). One commit.
- * GONE, LIMIT.
+ * For each of the n uids (ascending; missing ones are skipped). One commit
+ * (one for each 100,000 messages, for this and for expunge). GONE, LIMIT.
  */
 CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids,
 			     size_t n, enum store_flag_op op,
@@ -385,7 +385,7 @@ CO_FN int store_expunge(struct store_mailbox *m, const uint32_t *uids,
  * Copies (or moves: copy and expunge in one commit) the uids that exist, in
  * order, to another mailbox of the same account (may be the same one).
  * dst_uids[i] is the new UID of uids[i], or 0 where it was skipped. All or
- * nothing. OVERQUOTA, FULL, GONE, LIMIT (keywords).
+ * nothing. OVERQUOTA, FULL, GONE, LIMIT (keywords; more than 100,000).
  */
 CO_FN int store_copy(struct store_mailbox *m, const uint32_t *uids, size_t n,
 		     struct store_mailbox *dst, bool move,
