@@ -128,12 +128,12 @@ static void expunge_and_views(struct big *b)
 static void test_big(void **state)
 {
 	struct big b = { .uid = xcalloc(BIG, 4), .to = xcalloc(BIG, 4) };
-	struct kv *inner;
+	struct t_engine en;
 
 	(void)state;
 	co_enter();
-	assert_int_equal(kv_mem_open(&inner), 0);
-	b.kv = tkv_open(inner, 1);
+	t_engine_new(&en);
+	b.kv = tkv_open(en.kv, 1);
 	b.s = t_store(&b.kv->kv);
 	assert_int_equal(store_account_create(b.s, 1, 0, 0, &b.e), 0);
 	b.a = t_account(b.s, 1);
@@ -148,9 +148,8 @@ static void test_big(void **state)
 	store_mailbox_close(&b.m);
 	store_account_close(&b.a);
 	store_close(&b.s);
-	struct kv *kv = &b.kv->kv;
-
-	kv_close(&kv);
+	free(b.kv);
+	t_engine_free(&en);
 	free(b.uid);
 	free(b.to);
 }

@@ -45,7 +45,7 @@ struct mview {
 
 struct model {
 	struct rng rng;
-	struct kv *kv;
+	struct t_engine en;
 	struct store *s;
 	struct store_account *a;
 	struct store_mailbox *m[BOXES];
@@ -446,7 +446,7 @@ static void make_keywords(struct model *md)
 
 static void open_all(struct model *md)
 {
-	md->s = t_store(md->kv);
+	md->s = t_store(md->en.kv);
 	md->a = t_account(md->s, 1);
 	for (unsigned i = 0; i < BOXES; i++) {
 		md->m[i] = t_box(md->a, names[i]);
@@ -470,6 +470,7 @@ static void op_reopen(struct model *md)
 {
 	t_check(md->s);
 	close_all(md);
+	t_engine_restart(&md->en);
 	open_all(md);
 }
 
@@ -524,8 +525,8 @@ static void test_model(void **state)
 	co_enter();
 	print_message("MODEL_SEED=%llu\n", (unsigned long long)seed);
 	md->rng.x = seed * 2 + 1;
-	assert_int_equal(kv_mem_open(&md->kv), 0);
-	md->s = t_store(md->kv);
+	t_engine_new(&md->en);
+	md->s = t_store(md->en.kv);
 	assert_int_equal(store_account_create(md->s, 1, 0, 0, &md->e), 0);
 	md->a = t_account(md->s, 1);
 	assert_int_equal(store_mailbox_create(md->a, S("a/b"), 0, &md->e), 0);
@@ -545,11 +546,8 @@ static void test_model(void **state)
 	op_reopen(md);
 	assert_int_equal(store_account_delete(md->s, 1, &md->e), 0);
 	close_all(md);
-	struct kv_stats st;
-
-	kv_stats(md->kv, &st);
-	assert_int_equal(st.blobs, 0);
-	kv_close(&md->kv);
+	assert_int_equal(t_blobs(md->en.kv), 0);
+	t_engine_free(&md->en);
 	for (unsigned i = 0; i < BOXES; i++) {
 		free(md->box[i]);
 	}

@@ -2,7 +2,7 @@
 #include "store/test_util.h"
 
 struct env {
-	struct kv *kv;
+	struct t_engine en;
 	struct store *s;
 	struct store_account *a;
 	struct arena arena;
@@ -15,8 +15,8 @@ static int setup(void **state)
 
 	co_enter();
 	assert_non_null(env);
-	assert_int_equal(kv_mem_open(&env->kv), 0);
-	env->s = t_store(env->kv);
+	t_engine_new(&env->en);
+	env->s = t_store(env->en.kv);
 	assert_int_equal(store_account_create(env->s, 7, 0, 0, &env->e), 0);
 	env->a = t_account(env->s, 7);
 	arena_init(&env->arena, 4 << 20);
@@ -31,7 +31,7 @@ static int teardown(void **state)
 	t_check(env->s);
 	store_account_close(&env->a);
 	store_close(&env->s);
-	kv_close(&env->kv);
+	t_engine_free(&env->en);
 	arena_fini(&env->arena);
 	free(env);
 	return 0;
@@ -41,7 +41,8 @@ static void reopen(struct env *env)
 {
 	store_account_close(&env->a);
 	store_close(&env->s);
-	env->s = t_store(env->kv);
+	t_engine_restart(&env->en);
+	env->s = t_store(env->en.kv);
 	env->a = t_account(env->s, 7);
 }
 

