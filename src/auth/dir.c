@@ -176,6 +176,7 @@ CO_FN static int root_get(struct auth *a, struct root *out)
 		c = dir_cur(buf_slice(&v));
 		out->next_domain = cur_varint(&c);
 		out->next_account = cur_varint(&c);
+		cur_end(&c);
 		r = dir_cur_err(&c);
 	} else if (r == AUTH_NOTFOUND) {
 		r = 0;
@@ -232,6 +233,7 @@ CO_FN static int domain_id(struct auth *a, struct slice name, uint64_t *out)
 	if (r == 0) {
 		c = dir_cur(buf_slice(&v));
 		*out = cur_get64le(&c);
+		cur_end(&c);
 		r = dir_cur_err(&c);
 	}
 	buf_fini(&v);
@@ -256,6 +258,7 @@ int domain_get(struct auth *a, struct slice name, struct domain *out)
 		c = dir_cur(buf_slice(&v));
 		out->created = (int64_t)cur_varint(&c);
 		catchall = cur_vbytes(&c, AUTH_ADDR_MAX);
+		cur_end(&c);
 		r = dir_cur_err(&c);
 		if (r == 0 && slice_copy(catchall, out->catchall,
 					 sizeof(out->catchall)) < 0) {
@@ -336,6 +339,7 @@ static void read_account(struct cur *c, struct account_row *row)
 	row->created = (int64_t)cur_varint(c);
 	row->disabled = cur_get8(c) & DIR_DISABLED;
 	phc = cur_vbytes(c, AUTH_PHC_MAX - 1);
+	cur_end(c);
 	if (!c->err && slice_copy(phc, row->phc, sizeof(row->phc)) < 0) {
 		cur_fail(c, -EIO);
 	}
