@@ -44,9 +44,13 @@ void conn_fini(struct conn *c)
 	buf_fini(&c->out);
 }
 
+/*
+ * Remembers the first fatal error. A wait that was cut short (patience, the
+ * server's end) is not one: the peer may still be told so.
+ */
 static int failed(struct conn *c, int r)
 {
-	if (c->err == 0 && r < 0) {
+	if (c->err == 0 && r < 0 && r != -ETIMEDOUT && r != -ECANCELED) {
 		c->err = r;
 	}
 	return r;
@@ -246,7 +250,10 @@ int conn_flush(struct conn *c)
 	stream_set_deadline(c->s, clock_in_ms(c->timeout_ms));
 	r = stream_write(c->s, buf_slice(&c->out));
 	buf_reset(&c->out);
-	return failed(c, r);
+	if (r < 0 && c->err == 0) {
+		c->err = r; /* half a reply may be out: nothing can follow */
+	}
+	return r;
 }
 
 void conn_write(struct conn *c, struct slice s)
