@@ -113,7 +113,8 @@ CO_FN static int exchange(struct imap_cmd *cmd, struct sasl *sasl,
 	bool first = true;
 	int r = 0;
 
-	/* A server-first mechanism is asked for its challenge with no input;
+	/* A server-first mechanism is asked for its challenge with no input
+	 * (LOGIN takes a name in the initial response too, as clients send);
 	 * a client-first one without initial response gets an empty one. */
 	if (!have && sasl_client_first(sasl)) {
 		r = client_answer(cmd, &out, in);

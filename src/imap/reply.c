@@ -8,8 +8,8 @@
 #include "imap/write.h"
 #include "mime/charset.h"
 
-static int set_reply(struct imap_cmd *cmd, const char *word, const char *fmt,
-		     va_list ap)
+__attribute__((format(printf, 3, 0))) static int
+set_reply(struct imap_cmd *cmd, const char *word, const char *fmt, va_list ap)
 {
 	buf_reset(&cmd->reply);
 	buf_adds(&cmd->reply, word);

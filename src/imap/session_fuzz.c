@@ -31,7 +31,7 @@ struct world {
 	struct auth *auth;
 };
 
-static void world_open(struct world *w)
+CO_FN static void world_open(struct world *w)
 {
 	struct store_opts so = { .message_max = 1 << 20 };
 	struct auth_opts ao = { .argon_memory_kib = 8,
@@ -56,7 +56,7 @@ static void world_open(struct world *w)
 	assert(r == 0);
 }
 
-static void world_close(struct world *w)
+CO_FN static void world_close(struct world *w)
 {
 	auth_close(&w->auth);
 	store_close(&w->store);
@@ -81,7 +81,7 @@ static void prelude(struct buf *in, unsigned state)
 	buf_add(in, S("s SELECT INBOX\r\n"));
 }
 
-static void run(const struct world *w, struct slice in, size_t step)
+CO_FN static void run(const struct world *w, struct slice in, size_t step)
 {
 	struct proto_env env = { .hostname = "fuzz.example",
 				 .store = w->store,

@@ -1,0 +1,441 @@
+/*
+ * What of a session needs a loop: timeouts, cancellation, IDLE woken by
+ * others, a client that does not read (THREATS IM-13, IM-18), moving to the
+ * account's home loop.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "imap/imap.h"
+
+#include "auth/auth.h"
+#include "kv/kv.h"
+#include "store/store.h"
+
+#define LOGIN "l LOGIN ann@example.test pw\r\n"
+#define WAIT_MS 20000
+
+struct house {
+	struct kv *kv;
+	struct store *store;
+	struct auth *auth;
+	uint64_t id;
+	struct proto_env env;
+	struct co_loop **loops;
+	size_t n_loops;
+};
+
+/* One connection: the session in a coroutine, its client in the test's. */
+struct talk {
+	struct house *h;
+	struct session *s;
+	struct stream *client;
+	struct co *co;
+	struct buf said;
+	int end;
+	bool moved;
+};
+
+CO_FN static void house_open(struct house *h)
+{
+	struct store_opts so = { .loops = h->loops, .n_loops = h->n_loops };
+	struct auth_opts ao = { .argon_memory_kib = 8,
+				.argon_passes = 1,
+				.no_delays = true };
+	struct err e = ERR_INIT;
+
+	assert_int_equal(kv_mem_open(&h->kv), 0);
+	so.kv = h->kv;
+	ao.kv = h->kv;
+	assert_int_equal(store_open(&so, &h->store, &e), 0);
+	assert_int_equal(auth_open(&ao, &h->auth, &e), 0);
+	assert_int_equal(auth_domain_add(h->auth, S("example.test"), &e), 0);
+	assert_int_equal(auth_account_add(h->auth, S("ann@example.test"),
+					  S("pw"), &h->id, &e),
+			 0);
+	assert_int_equal(store_account_create(h->store, h->id, 0, 0, &e), 0);
+	h->env.hostname = "test.example";
+	h->env.store = h->store;
+	h->env.auth = h->auth;
+	h->env.cleartext_loopback = true;
+}
+
+static void house_close(struct house *h)
+{
+	auth_close(&h->auth);
+	store_close(&h->store);
+	kv_close(&h->kv);
+}
+
+/* ---- talking -------------------------------------------------------------------- */
+
+static int run_here(void *arg)
+{
+	struct talk *t = arg;
+
+	co_enter();
+	t->end = session_run(t->s);
+	return 0;
+}
+
+static int run_there(void *arg)
+{
+	struct talk *t = arg;
+	int r = stream_attach(t->s->conn.s);
+
+	if (r == 0) {
+		run_here(t);
+	}
+	session_free(&t->s);
+	return r;
+}
+
+/* What srv does with a session. */
+static void serve(void *arg)
+{
+	struct talk *t = arg;
+
+	co_enter();
+	run_here(t);
+	if (t->end == SESSION_MOVE) {
+		t->moved = true;
+		stream_detach(t->s->conn.s);
+		co_call(session_home(t->s), run_there, t);
+	}
+	session_free(&t->s);
+}
+
+CO_FN static void talk_open(struct talk *t, struct house *h)
+{
+	struct stream *st = NULL;
+	int fd[2];
+
+	*t = (struct talk){ .h = h };
+	buf_init(&t->said, 64u << 20);
+	assert_int_equal(socketpair(AF_UNIX,
+				    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+				    0, fd),
+			 0);
+	assert_int_equal(stream_sock_new(fd[0], &st), 0);
+	assert_int_equal(stream_sock_new(fd[1], &t->client), 0);
+	assert_int_equal(imap_session_new(&h->env, &st, NULL, NULL, NULL,
+					  &t->s),
+			 0);
+	assert_int_equal(co_spawn("imap-test", serve, t, &t->co), 0);
+}
+
+CO_FN static void say(struct talk *t, struct slice s)
+{
+	stream_set_deadline(t->client, clock_in_ms(WAIT_MS));
+	assert_int_equal(stream_write(t->client, s), 0);
+}
+
+/* Reads until the server said it (then all up to it is forgotten), or, with
+ * text empty, until it closed. */
+CO_FN static void hear(struct talk *t, struct slice text)
+{
+	for (;;) {
+		size_t at = slice_find(buf_slice(&t->said), text);
+		char piece[4096];
+		ssize_t n;
+		if (text.n > 0 && at != SIZE_MAX) {
+			buf_consume(&t->said, at + text.n);
+			return;
+		}
+		stream_set_deadline(t->client, clock_in_ms(WAIT_MS));
+		n = stream_read(t->client, piece, sizeof(piece));
+		if (n == 0 && text.n == 0) {
+			return;
+		}
+		if (n <= 0) {
+			fail_msg("waited for %.*s, heard %s", SLICE_ARG(text),
+				 buf_cstr(&t->said));
+		}
+		buf_add(&t->said, slice_make(piece, (size_t)n));
+	}
+}
+
+CO_FN static void talk_close(struct talk *t)
+{
+	stream_free(&t->client);
+	assert_int_equal(co_join(&t->co), 0);
+	buf_fini(&t->said);
+}
+
+/* ---- cases ---------------------------------------------------------------------- */
+
+CO_FN static void login_timeout(struct house *h)
+{
+	struct talk t;
+
+	h->env.login_timeout_ms = 50;
+	talk_open(&t, h);
+	hear(&t, S("* OK ["));
+	hear(&t, S("* BYE Logged out for inactivity\r\n"));
+	hear(&t, S(""));
+	talk_close(&t);
+	/* dripping does not help: the whole time before login is counted */
+	h->env.login_timeout_ms = 300;
+	talk_open(&t, h);
+	for (int i = 0; i < 5; i++) {
+		say(&t, S("a NOOP\r\n"));
+		hear(&t, S("a OK Done\r\n"));
+		co_sleep(50);
+	}
+	hear(&t, S("* BYE Logged out for inactivity\r\n"));
+	talk_close(&t);
+}
+
+CO_FN static void idle_timeout(struct house *h)
+{
+	struct talk t;
+
+	h->env.idle_timeout_ms = 50;
+	talk_open(&t, h);
+	say(&t, S(LOGIN "s SELECT INBOX\r\n"));
+	hear(&t, S("s OK ["));
+	hear(&t, S("* BYE Logged out for inactivity\r\n"));
+	hear(&t, S(""));
+	talk_close(&t);
+	talk_open(&t, h);
+	say(&t, S(LOGIN "i IDLE\r\n"));
+	hear(&t, S("+ idling\r\n"));
+	hear(&t, S("* BYE Logged out for inactivity\r\n"));
+	talk_close(&t);
+}
+
+CO_FN static void cancelled(struct house *h)
+{
+	static const struct slice states[] = { S("b NOOP\r\n"),
+					       S("i IDLE\r\n") };
+
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		struct talk t;
+		talk_open(&t, h);
+		say(&t, S(LOGIN));
+		say(&t, states[i]);
+		hear(&t, i ? S("+ idling\r\n") : S("b OK Done\r\n"));
+		co_yield();
+		co_cancel(t.co);
+		hear(&t, S(""));
+		talk_close(&t);
+	}
+}
+
+/* One session hears in IDLE what another does. */
+CO_FN static void idle_wakes(struct house *h)
+{
+	struct talk a;
+	struct talk b;
+
+	talk_open(&a, h);
+	talk_open(&b, h);
+	say(&a, S(LOGIN "s SELECT INBOX\r\ni IDLE\r\n"));
+	hear(&a, S("+ idling\r\n"));
+	say(&b, S(LOGIN "p APPEND INBOX {6+}\r\na: b\r\n\r\n"
+		  "q APPEND INBOX {6+}\r\na: c\r\n\r\n"));
+	hear(&b, S("q OK ["));
+	hear(&a, S(" EXISTS\r\n"));
+	say(&b, S("s SELECT INBOX\r\nt STORE 1 +FLAGS (\\Deleted)\r\n"));
+	hear(&b, S("t OK "));
+	hear(&a, S("* 1 FETCH (FLAGS (\\Deleted"));
+	say(&b, S("x EXPUNGE\r\n"));
+	hear(&b, S("x OK "));
+	hear(&a, S("* 1 EXPUNGE\r\n"));
+	say(&a, S("DONE\r\n"));
+	hear(&a, S("i OK Idle ended\r\n"));
+	talk_close(&a);
+	talk_close(&b);
+}
+
+/* A client that asks for everything and reads nothing costs no more than its
+ * buffers, and goes when its time is up. */
+CO_FN static void does_not_read(struct house *h)
+{
+	struct talk t;
+	struct buf big = BUF_INIT(8u << 20);
+
+	buf_adds(&big, "Subject: big\r\n\r\n");
+	while (big.n < (4u << 20)) {
+		buf_adds(&big, "0123456789012345678901234567890123456789\r\n");
+	}
+	talk_open(&t, h);
+	say(&t, S(LOGIN));
+	hear(&t, S("l OK "));
+	for (int i = 0; i < 3; i++) {
+		char line[64];
+		snprintf(line, sizeof(line), "p APPEND INBOX {%zu+}\r\n",
+			 big.n);
+		say(&t, slice_cstr(line));
+		say(&t, buf_slice(&big));
+		say(&t, S("\r\n"));
+		hear(&t, S("p OK ["));
+	}
+	say(&t, S("s SELECT INBOX\r\nf FETCH 1:* BODY.PEEK[]\r\n"));
+	co_sleep(200);
+	assert_true(t.s->conn.out.cap <= 4 * CONN_OUT_MAX);
+	co_cancel(t.co);
+	talk_close(&t);
+	/* and one that does read gets all of it, byte for byte */
+	talk_open(&t, h);
+	say(&t, S(LOGIN "s SELECT INBOX\r\nf FETCH 3 BODY.PEEK[]\r\n"));
+	hear(&t, S("* 3 FETCH (BODY[] {"));
+	hear(&t, S("}\r\n"));
+	hear(&t, S(")\r\nf OK Fetched\r\n"));
+	talk_close(&t);
+	buf_fini(&big);
+}
+
+/* ---- running ---------------------------------------------------------------------- */
+
+struct case_run {
+	void (*fn)(struct house *h);
+	struct house h;
+};
+
+static void in_loop(void *arg)
+{
+	struct case_run *c = arg;
+
+	co_enter();
+	house_open(&c->h);
+	c->fn(&c->h);
+	house_close(&c->h);
+	co_loop_stop(co_loop_self());
+}
+
+static void run_case(void (*fn)(struct house *h))
+{
+	struct case_run c = { .fn = fn };
+	struct co_loop *l = NULL;
+
+	log_setup(-1, LOG_ERROR);
+	assert_int_equal(co_loop_new(&l), 0);
+	assert_int_equal(co_spawn("case", in_loop, &c, NULL), 0);
+	co_loop_run(l);
+	co_loop_free(&l);
+}
+
+#define CASE(name)                          \
+	static void test_##name(void **state) \
+	{                                   \
+		(void)state;                \
+		run_case(name);             \
+	}
+CASE(login_timeout)
+CASE(idle_timeout)
+CASE(cancelled)
+CASE(idle_wakes)
+CASE(does_not_read)
+
+/* ---- two loops --------------------------------------------------------------------- */
+
+struct pair {
+	pthread_barrier_t ready;
+	struct co_loop *loops[2];
+	struct house h;
+	unsigned moved;
+};
+
+static void *second_thread(void *arg)
+{
+	struct pair *p = arg;
+
+	if (co_loop_new(&p->loops[1]) != 0) {
+		abort();
+	}
+	pthread_barrier_wait(&p->ready);
+	co_loop_run(p->loops[1]);
+	co_loop_free(&p->loops[1]);
+	return NULL;
+}
+
+/* Accounts whose home is elsewhere: the session moves and goes on, with what
+ * was pipelined behind the login. */
+CO_FN static void moves(struct pair *p)
+{
+	struct err e = ERR_INIT;
+	struct talk t;
+
+	for (int i = 0; i < 4; i++) {
+		char user[64];
+		char login[128];
+		uint64_t id = 0;
+		snprintf(user, sizeof(user), "u%d@example.test", i);
+		snprintf(login, sizeof(login), "l LOGIN %s pw\r\n", user);
+		assert_int_equal(auth_account_add(p->h.auth, slice_cstr(user),
+						  S("pw"), &id, &e),
+				 0);
+		assert_int_equal(store_account_create(p->h.store, id, 0, 0, &e),
+				 0);
+		talk_open(&t, &p->h);
+		say(&t, slice_cstr(login));
+		say(&t, S("s SELECT INBOX\r\na APPEND INBOX {6+}\r\na: "
+			  "b\r\n\r\n"));
+		hear(&t, S("l OK ["));
+		hear(&t, S("s OK ["));
+		hear(&t, S("a OK ["));
+		say(&t, S("z LOGOUT\r\n"));
+		hear(&t, S("z OK Goodbye\r\n"));
+		hear(&t, S(""));
+		talk_close(&t);
+		assert_int_equal(t.moved,
+				 store_home(p->h.store, id) != co_loop_self());
+		p->moved += t.moved;
+	}
+}
+
+static void pair_main(void *arg)
+{
+	struct pair *p = arg;
+
+	co_enter();
+	p->h.loops = p->loops;
+	p->h.n_loops = 2;
+	house_open(&p->h);
+	moves(p);
+	house_close(&p->h);
+	co_loop_stop(p->loops[1]);
+	co_loop_stop(p->loops[0]);
+}
+
+static void test_moves(void **state)
+{
+	struct pair p = { 0 };
+	pthread_t th;
+
+	(void)state;
+	log_setup(-1, LOG_ERROR);
+	pthread_barrier_init(&p.ready, NULL, 2);
+	assert_int_equal(co_loop_new(&p.loops[0]), 0);
+	assert_int_equal(pthread_create(&th, NULL, second_thread, &p), 0);
+	pthread_barrier_wait(&p.ready);
+	assert_int_equal(co_spawn("pair", pair_main, &p, NULL), 0);
+	co_loop_run(p.loops[0]);
+	pthread_join(th, NULL);
+	co_loop_free(&p.loops[0]);
+	pthread_barrier_destroy(&p.ready);
+	assert_in_range(p.moved, 1, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_login_timeout),
+		cmocka_unit_test(test_idle_timeout),
+		cmocka_unit_test(test_cancelled),
+		cmocka_unit_test(test_idle_wakes),
+		cmocka_unit_test(test_does_not_read),
+		cmocka_unit_test(test_moves),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
