@@ -10,7 +10,7 @@
 
 #define FILE_MAX (1u << 20)
 #define STEPS_MAX 20000
-#define TEXT_MAX (4u << 20)
+#define TEXT_MAX (32u << 20)
 
 struct reader {
 	const char *path;
@@ -403,7 +403,7 @@ int script_read(const char *path, struct script *out)
 	int ret = load(path, &text);
 
 	*out = (struct script){ .proto = RIG_SMTP };
-	arena_init(&out->arena, 64u << 20);
+	arena_init(&out->arena, 128u << 20);
 	out->steps = xcalloc(STEPS_MAX, sizeof(*out->steps));
 	net_addr_parse(S("127.0.0.1"), 1234, &out->peer);
 	rest = buf_slice(&text);
