@@ -115,8 +115,11 @@ static void cut_rows(struct part *p, size_t from, size_t to)
 	for (size_t i = from; i < to; i++) {
 		free(p->rows[i]);
 	}
-	memmove(p->rows + from, p->rows + to, (p->n - to) * sizeof(*p->rows));
-	p->n -= to - from;
+	if (to > from) {
+		memmove(p->rows + from, p->rows + to,
+			(p->n - to) * sizeof(*p->rows));
+		p->n -= to - from;
+	}
 }
 
 static void put_row(struct part *p, struct slice key, struct slice value)
