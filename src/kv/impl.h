@@ -14,6 +14,10 @@
 
 /* All operations of one kv_commit, encoded; more is -EMSGSIZE. */
 #define KV_COMMIT_MAX (12u * 1024 * 1024)
+/* The engine's directory, and what stands in it: short enough that a name fits
+ * on any stack. */
+#define KV_DIR_MAX 400
+#define KV_PATH_MAX 512
 /* A partition's name on disk: kind, a and b big-endian. */
 #define KV_PART_SIZE 17
 

@@ -70,7 +70,7 @@ int index_del(MDB_txn *t, MDB_dbi db, struct slice key)
 static int get(MDB_txn *t, MDB_dbi db, struct slice key, struct slice *out)
 {
 	MDB_val k = val(key);
-	MDB_val v;
+	MDB_val v = { 0, NULL };
 	int r = mdb_get(t, db, &k, &v);
 
 	if (r == 0) {
@@ -108,7 +108,7 @@ static int check_meta(struct index *x, MDB_txn *t,
 		      struct err *e)
 {
 	struct slice want = slice_make((const char *)store, 16);
-	struct slice v;
+	struct slice v = { NULL, 0 };
 	struct cur c;
 	int r = get(t, x->meta, S("format"), &v);
 
@@ -141,7 +141,7 @@ static bool walk_all(struct index *x, MDB_txn *t)
 	for (size_t i = 0; i < ARRAY_LEN(dbs); i++) {
 		MDB_cursor *c;
 		MDB_val k;
-		MDB_val v;
+		MDB_val v = { 0, NULL };
 		int r = mdb_cursor_open(t, dbs[i], &c);
 
 		if (r) {
@@ -189,7 +189,7 @@ static int check_length(struct index *x, const char *path, bool *short_out)
  * full disk must not become a SIGBUS. */
 static void fill_lock_file(const char *dir)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	struct stat st;
 	int fd;
 
@@ -225,7 +225,7 @@ static int open_env(struct index *x, const char *dir, uint64_t map_size)
 int index_open(struct index *x, const char *dir, uint64_t map_size,
 	       const unsigned char store[16], bool *fresh_out, struct err *e)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	MDB_txn *t = NULL;
 	bool is_short = false;
 	int r;
@@ -345,7 +345,7 @@ int index_get_version(struct index *x, MDB_txn *t, struct kv_part p,
 		      uint64_t *out)
 {
 	unsigned char k[INDEX_KEY_MAX];
-	struct slice v;
+	struct slice v = { NULL, 0 };
 	struct cur c;
 	int r = get(t, x->vers, index_key(k, p, S("")), &v);
 
@@ -426,7 +426,7 @@ int blob_row_decode(struct slice v, struct blob_row *out)
 int index_get_blob(struct index *x, MDB_txn *t, struct kv_blob_id id,
 		   struct blob_row *out)
 {
-	struct slice v;
+	struct slice v = { NULL, 0 };
 	int r = get(t, x->blobs, id_slice(&id), &v);
 
 	return r ? r : blob_row_decode(v, out);
@@ -463,7 +463,7 @@ int index_get_loc(struct index *x, MDB_txn *t, struct kv_blob_id id,
 		  uint32_t chunk, const struct blob_row *row, struct loc *out)
 {
 	unsigned char k[20];
-	struct slice v;
+	struct slice v = { NULL, 0 };
 	int r;
 
 	if (chunk == 0) {
@@ -488,7 +488,7 @@ int index_put_loc(struct index *x, MDB_txn *t, struct kv_blob_id id,
 
 int index_get_pos(struct index *x, MDB_txn *t, struct index_pos *out)
 {
-	struct slice v;
+	struct slice v = { NULL, 0 };
 	struct cur c;
 	int r = get(t, x->meta, S("position"), &v);
 
@@ -518,7 +518,7 @@ int index_put_pos(struct index *x, MDB_txn *t, struct index_pos p)
 int index_get_live(struct index *x, MDB_txn *t, uint64_t seg, int64_t *out)
 {
 	unsigned char k[8];
-	struct slice v;
+	struct slice v = { NULL, 0 };
 	struct cur c;
 	int r;
 

@@ -269,7 +269,7 @@ static int make_dir(const char *path, struct err *e)
 
 static int lock_dir(struct local *l, struct err *e)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	int r;
 
 	snprintf(path, sizeof(path), "%s/lock", l->dir);
@@ -334,7 +334,7 @@ static int read_format(struct local *l, const char *path, struct err *e)
 
 static int write_format(struct local *l, const char *path, struct err *e)
 {
-	char tmp[PATH_MAX + 8];
+	char tmp[KV_PATH_MAX + 8];
 	char text[80];
 	int n = snprintf(text, sizeof(text), "postrider-kv %u\n", STORE_FORMAT);
 	int fd;
@@ -364,7 +364,7 @@ static int write_format(struct local *l, const char *path, struct err *e)
 /* A directory without FORMAT must be new: no log may lie in it. */
 static int open_format(struct local *l, const char *log_dir, struct err *e)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	struct stat st;
 	int r;
 
@@ -504,7 +504,7 @@ static int recover_once(struct local *l, struct err *e)
 
 static void mark_for_rebuild(struct local *l)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/rebuild", l->dir);
@@ -522,7 +522,7 @@ static int recover(struct local *l, struct err *e)
 {
 	struct err first = ERR_INIT;
 	struct err second = ERR_INIT;
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	struct pos at;
 	int r = recover_once(l, &first);
 
@@ -582,8 +582,8 @@ static int remove_empty(struct local *l)
 
 static int open_store(struct local *l, struct err *e)
 {
-	char log_dir[PATH_MAX];
-	char snap[PATH_MAX];
+	char log_dir[KV_PATH_MAX];
+	char snap[KV_PATH_MAX];
 	int r;
 
 	snprintf(log_dir, sizeof(log_dir), "%s/log", l->dir);
@@ -705,6 +705,10 @@ int kv_local_open(const struct kv_local_opts *o, struct kv **out, struct err *e)
 	/* A file size limit must be an error (EFBIG), not a death. */
 	if (sigaction(SIGXFSZ, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL) {
 		signal(SIGXFSZ, SIG_IGN);
+	}
+	if (strlen(o->dir) > KV_DIR_MAX) {
+		return err_set(e, -ENAMETOOLONG,
+			       "the data directory's path is too long", NULL);
 	}
 	l = local_new(o);
 	if (!l) {

@@ -44,15 +44,15 @@ int sync_dir(const char *path)
 	return r;
 }
 
-static void seg_path(const struct log *l, uint64_t no, char out[PATH_MAX])
+static void seg_path(const struct log *l, uint64_t no, char out[KV_PATH_MAX])
 {
-	snprintf(out, PATH_MAX, "%s/%016llx.seg", l->dir,
+	snprintf(out, KV_PATH_MAX, "%s/%016llx.seg", l->dir,
 		 (unsigned long long)no);
 }
 
-static void spare_path(const struct log *l, char out[PATH_MAX])
+static void spare_path(const struct log *l, char out[KV_PATH_MAX])
 {
-	snprintf(out, PATH_MAX, "%s/spare", l->dir);
+	snprintf(out, KV_PATH_MAX, "%s/spare", l->dir);
 }
 
 /* ---- the list of segments --------------------------------------------------- */
@@ -119,7 +119,7 @@ static void close_idle(struct log *l)
 
 static int seg_open_fd(struct log *l, struct segment *s)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 
 	if (s->fd >= 0) {
 		return 0;
@@ -290,7 +290,7 @@ static int read_head(struct log *l, struct segment *s, const char *path,
 static int open_segment(struct log *l, uint64_t no, struct err *e)
 {
 	struct segment *s = calloc(1, sizeof(*s));
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	int r;
 
 	if (!s) {
@@ -321,7 +321,7 @@ int log_open(struct log *l, const char *dir, const unsigned char store[16],
 {
 	struct dirent *d;
 	struct stat st;
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	DIR *dp;
 	int r = 0;
 
@@ -393,7 +393,7 @@ static int allocate(int fd, uint32_t size)
 /* Under the log's lock. */
 static int make_spare_file(struct log *l, uint32_t size)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	int fd;
 	int r;
 
@@ -449,8 +449,8 @@ static int write_head(struct log *l, int fd, struct segment *s)
 /* The spare becomes segment s, which gets the open descriptor. */
 static int take_spare(struct log *l, struct segment *s)
 {
-	char from[PATH_MAX];
-	char to[PATH_MAX];
+	char from[KV_PATH_MAX];
+	char to[KV_PATH_MAX];
 	int r;
 
 	spare_path(l, from);
@@ -577,7 +577,7 @@ int log_sync(struct log *l)
 
 int log_remove(struct log *l, uint64_t no)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	struct segment *s;
 	size_t i;
 

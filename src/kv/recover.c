@@ -98,7 +98,7 @@ static int read_good(struct recovery *v, struct segment *s, uint32_t off,
 static int recover_segment(struct recovery *v, struct segment *s, uint32_t off)
 {
 	uint64_t before = v->expect;
-	uint32_t end;
+	uint32_t end = 0;
 	int r = read_good(v, s, off, &end);
 
 	if (r < 0) {

@@ -73,7 +73,7 @@ static int each_snapshot(struct local *l, const struct pos *keep,
 		return -errno;
 	}
 	while ((d = readdir(dp))) {
-		char path[PATH_MAX];
+		char path[KV_PATH_MAX];
 		struct pos at;
 
 		if (!parse_name(d->d_name, &at)) {
@@ -135,8 +135,8 @@ static int copy_env(struct local *l, const char *path)
 
 static int take(struct local *l, struct pos at)
 {
-	char tmp[PATH_MAX];
-	char path[PATH_MAX];
+	char tmp[KV_PATH_MAX];
+	char path[KV_PATH_MAX];
 	int r;
 
 	snprintf(tmp, sizeof(tmp), "%s/snap.tmp", l->dir);
@@ -199,7 +199,14 @@ int local_snapshot(struct kv *kv, struct err *e)
 	struct snap_job j = { local_of(kv), e };
 	int r = kv_sync(kv);
 
-	return r < 0 ? r : co_offload(snap_body, &j);
+	if (r == 0) {
+		r = co_offload(snap_body, &j);
+	}
+	/* There may be something to give back now. */
+	pthread_mutex_lock(&j.l->lock);
+	pthread_cond_signal(&j.l->keep);
+	pthread_mutex_unlock(&j.l->lock);
+	return r;
 }
 
 /* ---- rebuilding -------------------------------------------------------------------- */
@@ -247,10 +254,10 @@ static int copy_file(const char *from, const char *to)
 /* Puts the newest snapshot, or nothing, in the place of the index. */
 static int restore(struct local *l)
 {
-	char snap[PATH_MAX];
-	char tmp[PATH_MAX];
-	char data[PATH_MAX];
-	char lock[PATH_MAX];
+	char snap[KV_PATH_MAX];
+	char tmp[KV_PATH_MAX];
+	char data[KV_PATH_MAX];
+	char lock[KV_PATH_MAX];
 	struct pos at;
 	int r;
 
@@ -277,7 +284,7 @@ static int restore(struct local *l)
 /* Is there anything an index must have known? */
 static bool has_history(struct local *l)
 {
-	char path[PATH_MAX];
+	char path[KV_PATH_MAX];
 	struct pos at;
 
 	for (size_t i = 0; i < l->log.n; i++) {
@@ -311,7 +318,7 @@ static int try_open(struct local *l, bool *fresh, struct err *e)
 
 int index_open_or_rebuild(struct local *l, struct err *e)
 {
-	char mark[PATH_MAX];
+	char mark[KV_PATH_MAX];
 	struct err first = ERR_INIT;
 	bool fresh = false;
 	int r = -EIO;
