@@ -1,12 +1,10 @@
 /*
- * Accounts: loading, keeping, creating, deleting, quota.
+ * Accounts: loading, keeping, creating, deleting.
  *
  * An account's partition holds its header, a row for each mailbox, its
  * subscriptions, and intents: a mailbox (or the account) that is being
  * deleted has a row that says so until its own partition is empty; whoever
- * loads the account next finishes the work. Usage is not stored: it is the
- * sum of the mailboxes' counters, which change with their rows (I9), plus
- * what is reserved for mail on its way (RS-04).
+ * loads the account next finishes the work. Usage is not stored (quota.c).
  */
 #include <stdlib.h>
 
@@ -37,8 +35,7 @@ static struct store_account *account_new(struct home *h, store_id id)
 static void drop_lists(struct store_account *a)
 {
 	list_each_safe(it, &a->boxes) {
-		struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
 		list_del(&m->link);
 		box_free(m);
@@ -97,19 +94,16 @@ void account_unref(struct store_account *a)
 	}
 	list_push(&h->warm_accounts, &a->warm);
 	if (++h->n_warm_accounts > ACCOUNTS_WARM) {
-		forget(list_of(h->warm_accounts.next, struct store_account,
-			       warm));
+		forget(list_of(h->warm_accounts.next, struct store_account, warm));
 	}
 }
 
-struct store_mailbox *account_find(const struct store_account *a,
-				   struct slice canon_name)
+struct store_mailbox *account_find(const struct store_account *a, struct slice canon_name)
 {
 	return table_get(&a->by_name, canon_name);
 }
 
-struct store_mailbox *account_add_box(struct store_account *a, store_id id,
-				      const struct box_row *r)
+struct store_mailbox *account_add_box(struct store_account *a, store_id id, const struct box_row *r)
 {
 	struct store_mailbox *m = calloc(1, sizeof(*m));
 	char *name = malloc(r->name.n);
@@ -216,8 +210,7 @@ static int clear_row(void *arg, struct slice key, struct slice value)
 }
 
 /* One commit: gives up what the first rows refer to, and the rows. */
-CO_FN static int clear_some(struct store *s, struct kv_part part,
-			    struct clear *c, struct err *e)
+CO_FN static int clear_some(struct store *s, struct kv_part part, struct clear *c, struct err *e)
 {
 	c->b = kv_batch_new(part);
 	if (!c->b) {
@@ -234,8 +227,7 @@ CO_FN static int clear_some(struct store *s, struct kv_part part,
 			kv_batch_del_range(c->b, S("A"), S(""));
 		}
 		kv_batch_frees(c->b);
-		r = store_result(kv_commit(s->kv, &c->b, 1), e,
-				 "emptying a deleted mailbox");
+		r = store_result(kv_commit(s->kv, &c->b, 1), e, "emptying a deleted mailbox");
 	}
 	kv_batch_free(&c->b);
 	return r;
@@ -326,14 +318,13 @@ static int load_row(void *arg, struct slice key, struct slice value)
 	return l->err != 0;
 }
 
-CO_FN static int drop_intents(struct store *s, store_id account,
-			      const struct account_load *l, struct err *e)
+CO_FN static int drop_intents(struct store *s, store_id account, const struct account_load *l,
+			      struct err *e)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < l->n_intents && r == 0; i++) {
-		r = clear_partition(s, part_mailbox(account, l->intents[i]),
-				    e);
+		r = clear_partition(s, part_mailbox(account, l->intents[i]), e);
 	}
 	if (r || l->n_intents == 0) {
 		return r;
@@ -361,16 +352,14 @@ CO_FN static int wipe(struct store_account *a, struct err *e)
 	int r = 0;
 
 	list_each(it, &a->boxes) {
-		struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
 		r = clear_partition(s, part_mailbox(a->id, m->id), e);
 		if (r) {
 			return r;
 		}
 	}
-	struct kv_batch *b[2] = { kv_batch_new(part_account(a->id)),
-				  kv_batch_new(part_store()) };
+	struct kv_batch *b[2] = { kv_batch_new(part_account(a->id)), kv_batch_new(part_store()) };
 	struct row_key k = key64('A', a->id);
 
 	r = -ENOMEM;
@@ -379,8 +368,7 @@ CO_FN static int wipe(struct store_account *a, struct err *e)
 		kv_batch_del(b[1], key_slice(&k));
 		kv_batch_frees(b[0]);
 		kv_batch_frees(b[1]);
-		r = store_result(kv_commit(s->kv, b, 2), e,
-				 "deleting an account");
+		r = store_result(kv_commit(s->kv, b, 2), e, "deleting an account");
 	}
 	kv_batch_free(&b[0]);
 	kv_batch_free(&b[1]);
@@ -390,12 +378,11 @@ CO_FN static int wipe(struct store_account *a, struct err *e)
 CO_FN static int scan_account(struct account_load *l, struct err *e)
 {
 	struct store_account *a = l->a;
-	int r = kv_scan(a->home->s->kv, part_account(a->id), S("A"), S(""),
-			load_row, l);
+	int r = kv_scan(a->home->s->kv, part_account(a->id), S("A"), S(""), load_row, l);
 
 	if (l->err) {
-		return err_set(e, l->err, "account is damaged or newer",
-			       "account %llu", (unsigned long long)a->id);
+		return err_set(e, l->err, "account is damaged or newer", "account %llu",
+			       (unsigned long long)a->id);
 	}
 	if (r) {
 		return store_result(r, e, "loading an account");
@@ -429,8 +416,7 @@ CO_FN static int load(struct store_account *a, struct err *e)
 }
 
 /* The object with a reference; its lock is held. */
-CO_FN static int account_hold(struct home *h, store_id id,
-			      struct store_account **out)
+CO_FN static int account_hold(struct home *h, store_id id, struct store_account **out)
 {
 	struct store_account *a = table_get_u64(&h->accounts, id);
 
@@ -450,8 +436,7 @@ CO_FN static int account_hold(struct home *h, store_id id,
 	return 0;
 }
 
-CO_FN int account_get(struct home *h, store_id id,
-		      struct store_account **out, struct err *e)
+CO_FN int account_get(struct home *h, store_id id, struct store_account **out, struct err *e)
 {
 	struct store_account *a = table_get_u64(&h->accounts, id);
 
@@ -498,8 +483,7 @@ static void put_first_rows(struct kv_batch *b, struct account_row *row)
 {
 	row->last_uidvalidity = (uint32_t)clock_wall();
 	for (size_t i = 0; i < ARRAY_LEN(first_boxes); i++) {
-		struct box_row box = { row->last_uidvalidity++,
-				       first_boxes[i].uses,
+		struct box_row box = { row->last_uidvalidity++, first_boxes[i].uses,
 				       first_boxes[i].name };
 
 		account_put_box(b, i + 1, &box);
@@ -509,13 +493,10 @@ static void put_first_rows(struct kv_batch *b, struct account_row *row)
 	account_put_row(b, row);
 }
 
-CO_FN static int create(struct store_account *a, uint64_t bytes,
-			uint64_t messages, struct err *e)
+CO_FN static int create(struct store_account *a, uint64_t bytes, uint64_t messages, struct err *e)
 {
-	struct account_row row = { .quota_bytes = bytes,
-				   .quota_messages = messages };
-	struct kv_batch *b[2] = { kv_batch_new(part_store()),
-				  kv_batch_new(part_account(a->id)) };
+	struct account_row row = { .quota_bytes = bytes, .quota_messages = messages };
+	struct kv_batch *b[2] = { kv_batch_new(part_store()), kv_batch_new(part_account(a->id)) };
 	struct row_key k = key64('A', a->id);
 	char version = ROW_VERSION;
 	int r = -ENOMEM;
@@ -523,8 +504,7 @@ CO_FN static int create(struct store_account *a, uint64_t bytes,
 	if (b[0] && b[1]) {
 		kv_batch_put(b[0], key_slice(&k), slice_make(&version, 1));
 		put_first_rows(b[1], &row);
-		r = store_result(kv_commit(a->home->s->kv, b, 2), e,
-				 "creating an account");
+		r = store_result(kv_commit(a->home->s->kv, b, 2), e, "creating an account");
 	}
 	kv_batch_free(&b[0]);
 	kv_batch_free(&b[1]);
@@ -534,8 +514,7 @@ CO_FN static int create(struct store_account *a, uint64_t bytes,
 struct account_op {
 	struct store *s;
 	store_id id;
-	uint64_t a, b;
-	struct store_usage *usage;
+	uint64_t quota_bytes, quota_messages;
 	struct err *e;
 };
 
@@ -554,18 +533,17 @@ static int do_create(void *arg)
 	if (r == STORE_OK) {
 		r = STORE_EXISTS;
 	} else if (r == STORE_NOTFOUND) {
-		r = create(a, op->a, op->b, op->e);
+		r = create(a, op->quota_bytes, op->quota_messages, op->e);
 	}
 	co_mutex_unlock(&a->lock);
 	account_unref(a);
 	return r;
 }
 
-CO_FN int store_account_create(struct store *s, store_id id,
-			       uint64_t quota_bytes, uint64_t quota_messages,
-			       struct err *e)
+CO_FN int store_account_create(struct store *s, store_id id, uint64_t quota_bytes,
+			       uint64_t quota_messages, struct err *e)
 {
-	struct account_op op = { s, id, quota_bytes, quota_messages, NULL, e };
+	struct account_op op = { s, id, quota_bytes, quota_messages, e };
 
 	assert(id != 0);
 	return home_call(s, id, do_create, &op);
@@ -577,14 +555,12 @@ CO_FN int store_account_create(struct store *s, store_id id,
 CO_FN static int quiesce(struct store_account *a)
 {
 	list_each(it, &a->boxes) {
-		struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
 		m->closing = true;
 	}
 	list_each(it, &a->boxes) {
-		struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 		int r = co_mutex_lock(&m->lock);
 
 		if (r) {
@@ -607,8 +583,7 @@ CO_FN static int mark_deleting(struct store_account *a, struct err *e)
 	row.deleting = true;
 	account_put_row(b, &row);
 	kv_batch_frees(b);
-	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e,
-			     "deleting an account");
+	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "deleting an account");
 
 	kv_batch_free(&b);
 	return r;
@@ -636,8 +611,7 @@ CO_FN static int delete_locked(struct store_account *a, struct err *e)
 	a->gone = true;
 	r = wipe(a, e);
 	list_each_safe(it, &a->boxes) {
-		struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
 		account_drop_box(m);
 		if (m->refs == 0) {
@@ -682,8 +656,8 @@ CO_FN int store_account_delete(struct store *s, store_id id, struct err *e)
 
 /* ---- handles ------------------------------------------------------------ */
 
-CO_FN int store_account_open(struct store *s, store_id id,
-			     struct store_account **out, struct err *e)
+CO_FN int store_account_open(struct store *s, store_id id, struct store_account **out,
+			     struct err *e)
 {
 	struct store_account *a;
 	int r = account_get(home_of(s, id), id, &a, e);
@@ -736,195 +710,4 @@ void store_maildrop_unlock(struct store_account *a)
 	assert(a->maildrop_locked);
 	a->maildrop_locked = false;
 	account_unref(a);
-}
-
-/* ---- quota -------------------------------------------------------------- */
-
-bool account_has_quota(const struct store_account *a)
-{
-	return a->row.quota_bytes || a->row.quota_messages;
-}
-
-void account_sum(const struct store_account *a, struct store_usage *out)
-{
-	*out = (struct store_usage){ .quota_bytes = a->row.quota_bytes,
-				     .quota_messages =
-					     a->row.quota_messages };
-	list_each(it, &a->boxes) {
-		const struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
-
-		out->bytes += m->total.bytes;
-		out->messages += m->total.messages;
-	}
-}
-
-int account_fits(const struct store_account *a, uint64_t bytes,
-		 uint64_t messages)
-{
-	struct store_usage u;
-
-	if (!account_has_quota(a)) {
-		return STORE_OK;
-	}
-	assert(a->measured);
-	account_sum(a, &u);
-	bytes += u.bytes + a->reserved_bytes;
-	messages += u.messages + a->reserved_messages;
-	if ((u.quota_bytes && bytes > u.quota_bytes) ||
-	    (u.quota_messages && messages > u.quota_messages)) {
-		return STORE_OVERQUOTA;
-	}
-	return STORE_OK;
-}
-
-static struct store_mailbox *first_cold(struct store_account *a)
-{
-	list_each(it, &a->boxes) {
-		struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
-
-		if (m->state == BOX_COLD) {
-			return m;
-		}
-	}
-	return NULL;
-}
-
-CO_FN int account_measure(struct store_account *a, struct err *e)
-{
-	struct store_mailbox *m;
-
-	while (!a->measured && (m = first_cold(a))) {
-		box_ref(m);
-		int r = box_light(m, e);
-
-		box_unref(m);
-		if (r < 0) {
-			return r;
-		}
-	}
-	a->measured = true;
-	return 0;
-}
-
-void store_account_usage(const struct store_account *a,
-			 struct store_usage *out)
-{
-	home_assert(a->home);
-	account_sum(a, out);
-}
-
-CO_FN static int quota_put(struct store_account *a, uint64_t bytes,
-			   uint64_t messages, struct err *e)
-{
-	struct account_row row = a->row;
-	struct kv_batch *b = kv_batch_new(part_account(a->id));
-
-	if (!b) {
-		return -ENOMEM;
-	}
-	row.quota_bytes = bytes;
-	row.quota_messages = messages;
-	account_put_row(b, &row);
-	kv_batch_frees(b); /* a bigger quota must be possible at any time */
-	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e,
-			     "setting a quota");
-
-	kv_batch_free(&b);
-	if (r == 0) {
-		a->row = row;
-	}
-	return r;
-}
-
-static int do_quota(void *arg)
-{
-	struct account_op *op = arg;
-	struct store_account *a;
-
-	co_enter();
-	int r = account_get(home_of(op->s, op->id), op->id, &a, op->e);
-
-	if (r) {
-		return r;
-	}
-	r = account_measure(a, op->e);
-	if (r == 0) {
-		r = co_mutex_lock(&a->lock);
-	}
-	if (r == 0) {
-		r = a->gone ? STORE_NOTFOUND
-			    : quota_put(a, op->a, op->b, op->e);
-		co_mutex_unlock(&a->lock);
-	}
-	account_unref(a);
-	return r;
-}
-
-CO_FN int store_quota_set(struct store *s, store_id id, uint64_t bytes,
-			  uint64_t messages, struct err *e)
-{
-	struct account_op op = { s, id, bytes, messages, NULL, e };
-
-	return home_call(s, id, do_quota, &op);
-}
-
-static int do_usage(void *arg)
-{
-	struct account_op *op = arg;
-	struct store_account *a;
-
-	co_enter();
-	int r = account_get(home_of(op->s, op->id), op->id, &a, op->e);
-
-	if (r) {
-		return r;
-	}
-	r = account_measure(a, op->e);
-	if (r == 0) {
-		account_sum(a, op->usage);
-	}
-	account_unref(a);
-	return r;
-}
-
-CO_FN int store_usage(struct store *s, store_id id, struct store_usage *out,
-		      struct err *e)
-{
-	struct account_op op = { s, id, 0, 0, out, e };
-
-	return home_call(s, id, do_usage, &op);
-}
-
-static int do_fit(void *arg)
-{
-	struct account_op *op = arg;
-	struct store_account *a;
-
-	co_enter();
-	int r = account_get(home_of(op->s, op->id), op->id, &a, op->e);
-
-	if (r) {
-		return r;
-	}
-	if (account_has_quota(a)) {
-		r = account_measure(a, op->e);
-	}
-	if (r == 0) {
-		r = account_fits(a, op->a, 1);
-	}
-	account_unref(a);
-	return r;
-}
-
-CO_FN int store_would_fit(struct store *s, store_id id, uint64_t size)
-{
-	struct err e = ERR_INIT;
-	struct account_op op = { s, id, size, 0, NULL, &e };
-
-	if (kv_is_full(s->kv)) {
-		return STORE_FULL;
-	}
-	return home_call(s, id, do_fit, &op);
 }

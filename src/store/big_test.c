@@ -22,9 +22,7 @@ static void fill(struct big *b)
 	struct store_status st;
 
 	co_enter();
-	assert_int_equal(t_append(b->m, T_MESSAGE, (struct store_flags){ 0 },
-				  NULL),
-			 0);
+	assert_int_equal(t_append(b->m, T_MESSAGE, (struct store_flags){ 0 }, NULL), 0);
 	for (;;) {
 		store_mailbox_get_status(b->m, &st);
 		size_t n = MIN(st.messages, BIG - st.messages);
@@ -35,9 +33,7 @@ static void fill(struct big *b)
 		for (uint32_t i = 0; i < n; i++) {
 			b->uid[i] = i + 1;
 		}
-		assert_int_equal(store_copy(b->m, b->uid, n, b->m, false,
-					    b->to, &b->e),
-				 0);
+		assert_int_equal(store_copy(b->m, b->uid, n, b->m, false, b->to, &b->e), 0);
 	}
 	for (uint32_t i = 0; i < BIG; i++) {
 		b->uid[i] = i + 1;
@@ -58,11 +54,8 @@ static void flags_in_one(struct big *b)
 	assert_int_equal(store_view_open(b->m, true, &v, &b->e), 0);
 	b->kv->commits = 0;
 	b->kv->biggest = 0;
-	assert_int_equal(store_flags_change(b->m, b->uid, BIG,
-					    STORE_FLAGS_ADD,
-					    (struct store_flags){
-						    STORE_SEEN, 0 },
-					    &b->e),
+	assert_int_equal(store_flags_change(b->m, b->uid, BIG, STORE_FLAGS_ADD,
+					    (struct store_flags){ STORE_SEEN, 0 }, &b->e),
 			 0);
 	assert_int_equal(b->kv->commits, 1);
 	assert_true(b->kv->biggest < BIG * 12);
@@ -91,21 +84,16 @@ static void expunge_and_views(struct big *b)
 	arena_init(&arena, 16 << 20);
 	assert_int_equal(store_view_open(b->m, false, &old, &b->e), 0);
 	for (int i = 0; i < 20; i++) {
-		assert_int_equal(store_view_open(b->m, false, &step[i],
-						 &b->e),
-				 0);
+		assert_int_equal(store_view_open(b->m, false, &step[i], &b->e), 0);
 	}
 	b->kv->commits = 0;
-	assert_int_equal(store_expunge(b->m, b->uid + 1000, 40000, false,
-				       &gone, &b->e),
-			 0);
+	assert_int_equal(store_expunge(b->m, b->uid + 1000, 40000, false, &gone, &b->e), 0);
 	assert_int_equal(gone, 40000);
 	assert_int_equal(b->kv->commits, 1);
 	for (int i = 0; i < 20; i++) {
 		struct arena_mark mark = arena_mark(&arena);
 
-		assert_int_equal(store_view_sync(step[i], true, &arena, &d),
-				 0);
+		assert_int_equal(store_view_sync(step[i], true, &arena, &d), 0);
 		assert_int_equal(d.n_expunged, 40000);
 		assert_int_equal(d.expunged[0], 41000);
 		assert_int_equal(d.exists, 10000);

@@ -13,8 +13,7 @@
 
 /* ---- flags -------------------------------------------------------------- */
 
-static struct store_flags combine(const struct msg *e, enum store_flag_op op,
-				  struct store_flags f)
+static struct store_flags combine(const struct msg *e, enum store_flag_op op, struct store_flags f)
 {
 	struct store_flags r = { e->system, e->keywords };
 
@@ -35,8 +34,8 @@ static struct store_flags combine(const struct msg *e, enum store_flag_op op,
 	return r;
 }
 
-static int add_edits(struct txn *t, const uint32_t *uids, size_t n,
-		     enum store_flag_op op, struct store_flags flags)
+static int add_edits(struct txn *t, const uint32_t *uids, size_t n, enum store_flag_op op,
+		     struct store_flags flags)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct msg *e = box_live(t->m, uids[i]);
@@ -58,9 +57,8 @@ static int add_edits(struct txn *t, const uint32_t *uids, size_t n,
 }
 
 /* One commit, with the lock held. */
-CO_FN static int change_chunk(struct store_mailbox *m, const uint32_t *uids,
-			      size_t n, enum store_flag_op op,
-			      struct store_flags flags, struct err *e)
+CO_FN static int change_chunk(struct store_mailbox *m, const uint32_t *uids, size_t n,
+			      enum store_flag_op op, struct store_flags flags, struct err *e)
 {
 	struct txn *t = txn_new(m, true);
 
@@ -77,9 +75,8 @@ CO_FN static int change_chunk(struct store_mailbox *m, const uint32_t *uids,
 	return r;
 }
 
-CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids,
-			     size_t n, enum store_flag_op op,
-			     struct store_flags flags, struct err *e)
+CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids, size_t n,
+			     enum store_flag_op op, struct store_flags flags, struct err *e)
 {
 	int r = box_lock(m, e);
 
@@ -87,8 +84,7 @@ CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids,
 		return r;
 	}
 	for (size_t i = 0; i < n && r == 0; i += FLAGS_CHUNK) {
-		r = change_chunk(m, uids + i, MIN(n - i, FLAGS_CHUNK), op,
-				 flags, e);
+		r = change_chunk(m, uids + i, MIN(n - i, FLAGS_CHUNK), op, flags, e);
 	}
 	co_mutex_unlock(&m->lock);
 	return r;
@@ -98,24 +94,21 @@ CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids,
 
 static int add_del(struct txn *t, const struct msg *e, bool only_deleted)
 {
-	if (!e || e->gone_at ||
-	    (only_deleted && !(e->system & STORE_DELETED))) {
+	if (!e || e->gone_at || (only_deleted && !(e->system & STORE_DELETED))) {
 		return 0;
 	}
 	return txn_del(t, e->uid);
 }
 
 /* Up to one chunk of deletions; *at moves on. */
-static int add_dels(struct txn *t, const uint32_t *uids, size_t n, size_t *at,
-		    bool only_deleted)
+static int add_dels(struct txn *t, const uint32_t *uids, size_t n, size_t *at, bool only_deleted)
 {
 	const struct store_mailbox *m = t->m;
 	size_t end = uids ? n : m->n;
 	int r = 0;
 
 	while (*at < end && t->n_del < EXPUNGE_CHUNK && r == 0) {
-		const struct msg *e = uids ? box_live(m, uids[*at])
-					   : &m->v[*at];
+		const struct msg *e = uids ? box_live(m, uids[*at]) : &m->v[*at];
 
 		r = add_del(t, e, only_deleted);
 		++*at;
@@ -123,9 +116,8 @@ static int add_dels(struct txn *t, const uint32_t *uids, size_t n, size_t *at,
 	return r;
 }
 
-CO_FN static int expunge_chunk(struct store_mailbox *m, const uint32_t *uids,
-			       size_t n, size_t *at, bool only_deleted,
-			       size_t *removed, struct err *e)
+CO_FN static int expunge_chunk(struct store_mailbox *m, const uint32_t *uids, size_t n, size_t *at,
+			       bool only_deleted, size_t *removed, struct err *e)
 {
 	struct txn *t = txn_new(m, true);
 
@@ -144,9 +136,8 @@ CO_FN static int expunge_chunk(struct store_mailbox *m, const uint32_t *uids,
 	return r;
 }
 
-CO_FN int store_expunge(struct store_mailbox *m, const uint32_t *uids,
-			size_t n, bool only_deleted, size_t *removed_out,
-			struct err *e)
+CO_FN int store_expunge(struct store_mailbox *m, const uint32_t *uids, size_t n, bool only_deleted,
+			size_t *removed_out, struct err *e)
 {
 	size_t removed = 0, before;
 	size_t at = 0;
@@ -187,8 +178,7 @@ static void add_range(struct vanished_scan *s, uint32_t first, uint32_t last)
 	}
 	if (s->n == s->cap) {
 		size_t cap = s->cap ? s->cap * 2 : 64;
-		struct store_uid_range *p =
-			arena_array(s->arena, cap, sizeof(*p));
+		struct store_uid_range *p = arena_array(s->arena, cap, sizeof(*p));
 
 		if (!p) {
 			s->err = -ENOMEM;
@@ -223,8 +213,7 @@ static int scan_vanished(void *arg, struct slice key, struct slice value)
 }
 
 /* Everything below UIDNEXT that is not there. */
-static void all_missing(const struct store_mailbox *m,
-			struct vanished_scan *s)
+static void all_missing(const struct store_mailbox *m, struct vanished_scan *s)
 {
 	uint32_t next = 1;
 
@@ -242,9 +231,8 @@ static void all_missing(const struct store_mailbox *m,
 	}
 }
 
-CO_FN int store_vanished(struct store_mailbox *m, uint64_t since,
-			 struct arena *arena, struct store_uid_range **out,
-			 size_t *n_out, struct err *e)
+CO_FN int store_vanished(struct store_mailbox *m, uint64_t since, struct arena *arena,
+			 struct store_uid_range **out, size_t *n_out, struct err *e)
 {
 	struct vanished_scan s = { .arena = arena, .since = since };
 	int r = box_lock(m, e);
@@ -255,8 +243,8 @@ CO_FN int store_vanished(struct store_mailbox *m, uint64_t since,
 	if (since < m->vanished_floor) {
 		all_missing(m, &s);
 	} else {
-		r = kv_scan_prefix(box_kv(m), part_mailbox(m->a->id, m->id),
-				   S("X"), scan_vanished, &s);
+		r = kv_scan_prefix(box_kv(m), part_mailbox(m->a->id, m->id), S("X"), scan_vanished,
+				   &s);
 		r = r < 0 ? r : 0;
 	}
 	if (s.err == -EIO) {

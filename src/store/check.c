@@ -35,13 +35,12 @@ struct check {
 	int err;
 };
 
-__attribute__((format(printf, 2, 3)))
-static void problem(struct check *c, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static void problem(struct check *c, const char *fmt, ...)
 {
 	char text[256];
 	va_list ap;
-	int at = snprintf(text, sizeof(text), "account %llu mailbox %llu: ",
-			  (unsigned long long)c->account,
+	int at = snprintf(text, sizeof(text),
+			  "account %llu mailbox %llu: ", (unsigned long long)c->account,
 			  (unsigned long long)(c->m ? c->m->id : 0));
 
 	va_start(ap, fmt);
@@ -116,8 +115,7 @@ static void row_fixed(struct check *c, uint32_t page, struct slice value)
 		at++;
 	}
 	/* Single rows come later ('M' < 'P' but they are kept apart). */
-	while (at + n < c->n && c->v[at + n].uid / PAGE_UIDS == page &&
-	       c->v[at + n].paged) {
+	while (at + n < c->n && c->v[at + n].uid / PAGE_UIDS == page && c->v[at + n].paged) {
 		n++;
 	}
 	if (n == 0 || fixed_page_get(page, value, c->v + at, n)) {
@@ -218,17 +216,13 @@ static void check_order(struct check *c)
 	}
 	for (size_t i = 0; i < c->n; i++) {
 		if (c->n_kw < 64 && c->v[i].keywords >> c->n_kw) {
-			problem(c, "uid %u has unknown keywords",
-				c->v[i].uid);
+			problem(c, "uid %u has unknown keywords", c->v[i].uid);
 		}
-		if (c->v[i].paged && c->has_head &&
-		    c->v[i].uid >= c->head.uidnext) {
-			problem(c, "uid %u is not below UIDNEXT",
-				c->v[i].uid);
+		if (c->v[i].paged && c->has_head && c->v[i].uid >= c->head.uidnext) {
+			problem(c, "uid %u is not below UIDNEXT", c->v[i].uid);
 		}
 		if (c->v[i].modseq > c->m->next_modseq) {
-			problem(c, "uid %u has a modseq from the future",
-				c->v[i].uid);
+			problem(c, "uid %u has a modseq from the future", c->v[i].uid);
 		}
 	}
 }
@@ -246,26 +240,22 @@ static void check_counts(struct check *c)
 	if (!c->has_head && is.messages) {
 		problem(c, "there are pages but no header");
 	}
-	if (is.messages != head->messages || is.bytes != head->bytes ||
-	    is.unseen != head->unseen || is.deleted != head->deleted ||
-	    is.recent != head->recent) {
+	if (is.messages != head->messages || is.bytes != head->bytes || is.unseen != head->unseen ||
+	    is.deleted != head->deleted || is.recent != head->recent) {
 		problem(c,
 			"header counts %u messages %u unseen %llu bytes, rows "
 			"%u, %u, %llu",
-			head->messages, head->unseen,
-			(unsigned long long)head->bytes, is.messages,
+			head->messages, head->unseen, (unsigned long long)head->bytes, is.messages,
 			is.unseen, (unsigned long long)is.bytes);
 	}
 }
 
 static bool same_msg(const struct msg *a, const struct msg *b)
 {
-	return a->uid == b->uid && a->system == b->system &&
-	       a->paged == b->paged && a->zone == b->zone &&
-	       a->size == b->size && a->extra == b->extra &&
+	return a->uid == b->uid && a->system == b->system && a->paged == b->paged &&
+	       a->zone == b->zone && a->size == b->size && a->extra == b->extra &&
 	       a->save_date == b->save_date && a->keywords == b->keywords &&
-	       a->modseq == b->modseq &&
-	       a->internal_date == b->internal_date &&
+	       a->modseq == b->modseq && a->internal_date == b->internal_date &&
 	       memcmp(&a->blob, &b->blob, sizeof(a->blob)) == 0;
 }
 
@@ -311,25 +301,21 @@ static void check_trees(struct check *c)
 			j++;
 		}
 		if (j == c->n || c->v[j].uid != c->trees[i]) {
-			problem(c, "tree of uid %u, which does not exist",
-				c->trees[i]);
+			problem(c, "tree of uid %u, which does not exist", c->trees[i]);
 		}
 	}
 }
 
-CO_FN static void check_blob(struct check *c, const struct msg *m,
-			     char *piece)
+CO_FN static void check_blob(struct check *c, const struct msg *m, char *piece)
 {
 	uint64_t off = 0;
 	ssize_t n;
 
-	while ((n = kv_blob_read(c->s->kv, m->blob, off, piece,
-				 READ_PIECE)) > 0) {
+	while ((n = kv_blob_read(c->s->kv, m->blob, off, piece, READ_PIECE)) > 0) {
 		off += (uint64_t)n;
 	}
 	if (n < 0) {
-		problem(c, "uid %u cannot be read: %s", m->uid,
-			strerror((int)-n));
+		problem(c, "uid %u cannot be read: %s", m->uid, strerror((int)-n));
 	} else if (off != m->size) {
 		problem(c, "uid %u has %llu bytes, its row says %u", m->uid,
 			(unsigned long long)off, m->size);
@@ -425,8 +411,7 @@ CO_FN static int check_box(struct check *c)
 CO_FN static int check_boxes(struct check *c, struct store_account *a)
 {
 	size_t n = 0;
-	struct store_mailbox **v =
-		calloc(a->n_boxes + 1, sizeof(struct store_mailbox *));
+	struct store_mailbox **v = calloc(a->n_boxes + 1, sizeof(struct store_mailbox *));
 	int r = v ? 0 : -ENOMEM;
 
 	list_each(it, &a->boxes) {
@@ -495,13 +480,11 @@ static int note_account(void *arg, struct slice key, struct slice value)
 	return 0;
 }
 
-CO_FN int store_check(struct store *s,
-		      void (*found)(void *arg, const char *text), void *arg)
+CO_FN int store_check(struct store *s, void (*found)(void *arg, const char *text), void *arg)
 {
 	struct check c = { .s = s, .found = found, .arg = arg };
 	struct ids ids = { 0 };
-	int r = kv_scan_prefix(s->kv, part_store(), S("A"), note_account,
-			       &ids);
+	int r = kv_scan_prefix(s->kv, part_store(), S("A"), note_account, &ids);
 
 	r = ids.err ? ids.err : MIN(r, 0);
 	c.page = calloc(PAGE_UIDS, sizeof(*c.page));

@@ -15,8 +15,8 @@
 struct transfer {
 	struct store_mailbox *m, *dst;
 	bool move;
-	uint32_t *uid;	/* of the source, those that exist */
-	uint32_t *to;	/* their new ones */
+	uint32_t *uid;	    /* of the source, those that exist */
+	uint32_t *to;	    /* their new ones */
 	struct slice *tree; /* malloc'ed rows, or NULL for a big copy */
 	size_t n;
 	uint64_t bytes;
@@ -74,8 +74,7 @@ static int collect(struct transfer *x, const uint32_t *uids, size_t n)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < max && x->n < COPY_CHUNK; i++) {
-		const struct msg *e = uids ? box_live(x->m, uids[i])
-					   : &x->m->v[i];
+		const struct msg *e = uids ? box_live(x->m, uids[i]) : &x->m->v[i];
 
 		if (e && e->gone_at == 0) {
 			x->uid[x->n++] = e->uid;
@@ -156,8 +155,7 @@ static int add_copies(struct transfer *x)
 		if (x->tree && x->tree[i].p) {
 			struct row_key k = key32('T', x->to[i]);
 
-			kv_batch_put(x->dst_txn->batch, key_slice(&k),
-				     x->tree[i]);
+			kv_batch_put(x->dst_txn->batch, key_slice(&k), x->tree[i]);
 		}
 	}
 	return 0;
@@ -191,8 +189,7 @@ CO_FN static int commit(struct transfer *x, struct err *e)
 {
 	struct txn *ts[2] = { x->dst_txn, x->src_txn };
 	size_t n = x->src_txn && x->src_txn != x->dst_txn ? 2 : 1;
-	int r = x->move ? STORE_OK
-			: account_fits(x->m->a, x->bytes, x->n);
+	int r = x->move ? STORE_OK : account_fits(x->m->a, x->bytes, x->n);
 
 	if (r) {
 		return r;
@@ -213,8 +210,7 @@ CO_FN static int commit(struct transfer *x, struct err *e)
 	return txn_commit(ts, n, e);
 }
 
-CO_FN static int transfer_locked(struct transfer *x, const uint32_t *uids,
-				 size_t n, struct err *e)
+CO_FN static int transfer_locked(struct transfer *x, const uint32_t *uids, size_t n, struct err *e)
 {
 	int r = collect(x, uids, n);
 
@@ -226,8 +222,7 @@ CO_FN static int transfer_locked(struct transfer *x, const uint32_t *uids,
 }
 
 /* dst_uids[i] for uids[i]; 0 where there was nothing to copy. */
-static void report(const struct transfer *x, const uint32_t *uids, size_t n,
-		   uint32_t *dst_uids)
+static void report(const struct transfer *x, const uint32_t *uids, size_t n, uint32_t *dst_uids)
 {
 	size_t j = 0;
 
@@ -238,9 +233,8 @@ static void report(const struct transfer *x, const uint32_t *uids, size_t n,
 	}
 }
 
-CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids,
-		       size_t n, struct store_mailbox *dst, bool move,
-		       uint32_t *dst_uids_out, struct err *e)
+CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids, size_t n,
+		       struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e)
 {
 	struct transfer x = { .m = m, .dst = dst, .move = move };
 	int r = lock_both(&x, e);
@@ -258,13 +252,11 @@ CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids,
 }
 
 CO_FN int store_copy(struct store_mailbox *m, const uint32_t *uids, size_t n,
-		     struct store_mailbox *dst, bool move,
-		     uint32_t *dst_uids_out, struct err *e)
+		     struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e)
 {
 	assert(m->a == dst->a);
 	home_assert(m->a->home);
-	int r = !move && account_has_quota(m->a) ? account_measure(m->a, e)
-						 : 0;
+	int r = !move && account_has_quota(m->a) ? account_measure(m->a, e) : 0;
 
 	r = r ? r : box_transfer(m, uids, n, dst, move, dst_uids_out, e);
 	if (r == 0) {

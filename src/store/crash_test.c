@@ -62,8 +62,7 @@ static void flag_one(struct store_mailbox *m, uint32_t uid)
 
 	co_enter();
 	if (store_flags_change(m, &uid, 1, STORE_FLAGS_ADD,
-			       (struct store_flags){ STORE_FLAGGED, 0 },
-			       &e) == 0) {
+			       (struct store_flags){ STORE_FLAGGED, 0 }, &e) == 0) {
 		tell('F', uid);
 	}
 }
@@ -99,9 +98,7 @@ static void child_body(void *arg)
 	co_enter();
 	child_store = t_store(engine.kv);
 	for (uintptr_t i = 1; i <= CREWS; i++) {
-		assert_int_equal(co_spawn("crew", crew,
-					  (void *)(i + (uintptr_t)getpid()),
-					  NULL),
+		assert_int_equal(co_spawn("crew", crew, (void *)(i + (uintptr_t)getpid()), NULL),
 				 0);
 	}
 	co_sleep(60 * 1000);
@@ -188,8 +185,7 @@ static void check_message(struct store_mailbox *m, uint32_t uid)
 		assert_true(x->system & STORE_FLAGGED);
 	}
 	if (uid % 16 == 0) {
-		assert_int_equal(store_read(m, uid, 0, piece, sizeof(piece),
-					    &e),
+		assert_int_equal(store_read(m, uid, 0, piece, sizeof(piece), &e),
 				 sizeof(T_MESSAGE) - 1);
 		assert_memory_equal(piece, T_MESSAGE, sizeof(T_MESSAGE) - 1);
 	}

@@ -12,8 +12,8 @@
 #include "store/impl.h"
 
 /* Adds the writer's message to a transaction, with its tree. */
-static int add_message(struct txn *t, const struct store_writer *w,
-		       const struct msg *msg, uint32_t *uid_out)
+static int add_message(struct txn *t, const struct store_writer *w, const struct msg *msg,
+		       uint32_t *uid_out)
 {
 	struct slice tree = writer_tree_bytes(w);
 	int r = txn_add(t, msg, uid_out);
@@ -30,8 +30,7 @@ static int add_message(struct txn *t, const struct store_writer *w,
 /* ---- append ------------------------------------------------------------- */
 
 CO_FN static int append(struct store_mailbox *m, const struct store_writer *w,
-			const struct msg *msg, uint32_t *uid_out,
-			struct err *e)
+			const struct msg *msg, uint32_t *uid_out, struct err *e)
 {
 	uint32_t uid;
 	struct txn *t = txn_new(m, false);
@@ -54,9 +53,8 @@ CO_FN static int append(struct store_mailbox *m, const struct store_writer *w,
 	return r;
 }
 
-CO_FN int store_append(struct store_mailbox *m, struct store_writer *w,
-		       struct store_flags flags, int64_t internal_date,
-		       int32_t zone, uint32_t *uid_out, struct err *e)
+CO_FN int store_append(struct store_mailbox *m, struct store_writer *w, struct store_flags flags,
+		       int64_t internal_date, int32_t zone, uint32_t *uid_out, struct err *e)
 {
 	struct msg msg;
 
@@ -123,8 +121,7 @@ CO_FN static int prepare(struct delivery *d, size_t i)
 	if (account_has_quota(a)) {
 		r = account_measure(a, d->e);
 	}
-	struct store_mailbox *m = r || a->gone ? NULL
-					       : target(a, d->rcpts[i].mailbox);
+	struct store_mailbox *m = r || a->gone ? NULL : target(a, d->rcpts[i].mailbox);
 
 	if (m) {
 		box_ref(m);
@@ -308,17 +305,14 @@ CO_FN static void deliver_to(struct delivery *d)
 	}
 }
 
-CO_FN int store_deliver(struct store *s, struct store_writer *w,
-			struct store_rcpt *rcpts, size_t n, struct err *e)
+CO_FN int store_deliver(struct store *s, struct store_writer *w, struct store_rcpt *rcpts, size_t n,
+			struct err *e)
 {
 	assert(writer_is_done(w));
 	for (size_t h = 0; h < s->n_homes; h++) {
-		struct delivery d = { .s = s,
-				      .home = &s->homes[h],
-				      .w = w,
-				      .rcpts = rcpts,
-				      .n = n,
-				      .e = e };
+		struct delivery d = {
+			.s = s, .home = &s->homes[h], .w = w, .rcpts = rcpts, .n = n, .e = e
+		};
 
 		deliver_to(&d);
 	}

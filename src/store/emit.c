@@ -64,8 +64,7 @@ static void mark_page(struct emit *x, uint32_t uid, bool fixed)
 	}
 	if (x->n == x->cap) {
 		size_t cap = x->cap ? x->cap * 2 : 16;
-		struct page_mark *p =
-			reallocarray(x->mark, cap, sizeof(*p));
+		struct page_mark *p = reallocarray(x->mark, cap, sizeof(*p));
 
 		if (!p) {
 			x->err = -ENOMEM;
@@ -241,8 +240,7 @@ static size_t gather_page(struct emit *x, uint32_t page)
 	size_t n = 0;
 	size_t ed = lower_edit(t, page * PAGE_UIDS);
 
-	for (size_t i = box_lower(m, page * PAGE_UIDS);
-	     i < m->n && m->v[i].uid < end; i++) {
+	for (size_t i = box_lower(m, page * PAGE_UIDS); i < m->n && m->v[i].uid < end; i++) {
 		const struct msg *e = &m->v[i];
 		bool paged = e->paged || e->uid <= t->fold_to;
 
@@ -342,8 +340,7 @@ static struct counts paged_after(const struct txn *t)
 			counts_add(&c, &t->add[i], 1, m->recent_uid);
 		}
 	}
-	for (size_t i = 0;
-	     i < m->n && t->fold_to && m->v[i].uid <= t->fold_to; i++) {
+	for (size_t i = 0; i < m->n && t->fold_to && m->v[i].uid <= t->fold_to; i++) {
 		if (m->v[i].gone_at == 0 && !m->v[i].paged) {
 			counts_add(&c, &m->v[i], 1, m->recent_uid);
 		}

@@ -12,8 +12,8 @@
 #include "store/impl.h"
 
 /* The next UIDVALIDITY and id, noted in the row that will be written. */
-static struct box_row next_box(struct account_row *row, struct slice name,
-			       unsigned uses, store_id *id_out)
+static struct box_row next_box(struct account_row *row, struct slice name, unsigned uses,
+			       store_id *id_out)
 {
 	uint64_t now = (uint64_t)clock_wall();
 	uint64_t next = (uint64_t)row->last_uidvalidity + 1;
@@ -32,8 +32,7 @@ struct making {
 	size_t n;
 };
 
-static void missing_parents(const struct store_account *a, struct slice name,
-			    struct making *mk)
+static void missing_parents(const struct store_account *a, struct slice name, struct making *mk)
 {
 	for (size_t i = 0; i < name.n; i++) {
 		struct slice parent = slice_sub(name, 0, i);
@@ -46,8 +45,8 @@ static void missing_parents(const struct store_account *a, struct slice name,
 }
 
 /* Rows for all of mk into the batch; *row is the account's new header. */
-static void put_new(struct kv_batch *b, struct account_row *row,
-		    struct making *mk, unsigned uses_of_last)
+static void put_new(struct kv_batch *b, struct account_row *row, struct making *mk,
+		    unsigned uses_of_last)
 {
 	for (size_t i = 0; i < mk->n; i++) {
 		unsigned uses = i + 1 == mk->n ? uses_of_last : 0;
@@ -61,8 +60,7 @@ static void put_new(struct kv_batch *b, struct account_row *row,
 static int add_new(struct store_account *a, const struct making *mk)
 {
 	for (size_t i = 0; i < mk->n; i++) {
-		struct store_mailbox *m =
-			account_add_box(a, mk->id[i], &mk->row[i]);
+		struct store_mailbox *m = account_add_box(a, mk->id[i], &mk->row[i]);
 
 		if (!m) {
 			return -ENOMEM;
@@ -79,8 +77,7 @@ CO_FN static int commit_list(struct store_account *a, struct kv_batch *b,
 			     const struct account_row *row, struct err *e)
 {
 	account_put_row(b, row);
-	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e,
-			     "changing the list of mailboxes");
+	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "changing the list of mailboxes");
 
 	if (r == 0) {
 		a->row = *row;
@@ -90,8 +87,8 @@ CO_FN static int commit_list(struct store_account *a, struct kv_batch *b,
 
 /* ---- create ------------------------------------------------------------- */
 
-CO_FN static int create_locked(struct store_account *a, struct slice name,
-			       unsigned uses, struct err *e)
+CO_FN static int create_locked(struct store_account *a, struct slice name, unsigned uses,
+			       struct err *e)
 {
 	struct making *mk;
 	struct account_row row = a->row;
@@ -118,8 +115,8 @@ CO_FN static int create_locked(struct store_account *a, struct slice name,
 	return r;
 }
 
-CO_FN int store_mailbox_create(struct store_account *a, struct slice name,
-			       unsigned uses, struct err *e)
+CO_FN int store_mailbox_create(struct store_account *a, struct slice name, unsigned uses,
+			       struct err *e)
 {
 	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
 
@@ -129,9 +126,7 @@ CO_FN int store_mailbox_create(struct store_account *a, struct slice name,
 	if (r == 0) {
 		r = co_mutex_lock(&a->lock);
 		if (r == 0) {
-			r = a->gone ? STORE_GONE
-				    : create_locked(a, buf_slice(&canon),
-						    uses, e);
+			r = a->gone ? STORE_GONE : create_locked(a, buf_slice(&canon), uses, e);
 			co_mutex_unlock(&a->lock);
 		}
 	}
@@ -141,8 +136,7 @@ CO_FN int store_mailbox_create(struct store_account *a, struct slice name,
 
 /* ---- delete ------------------------------------------------------------- */
 
-CO_FN static int intend(struct store_account *a, const struct store_mailbox *m,
-			struct err *e)
+CO_FN static int intend(struct store_account *a, const struct store_mailbox *m, struct err *e)
 {
 	struct kv_batch *b = kv_batch_new(part_account(a->id));
 	struct row_key box = key64('B', m->id);
@@ -155,15 +149,13 @@ CO_FN static int intend(struct store_account *a, const struct store_mailbox *m,
 	kv_batch_del(b, key_slice(&box));
 	kv_batch_put(b, key_slice(&intent), slice_make(&version, 1));
 	kv_batch_frees(b);
-	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e,
-			     "deleting a mailbox");
+	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "deleting a mailbox");
 
 	kv_batch_free(&b);
 	return r;
 }
 
-CO_FN static int intent_done(struct store_account *a, store_id id,
-			     struct err *e)
+CO_FN static int intent_done(struct store_account *a, store_id id, struct err *e)
 {
 	struct kv_batch *b = kv_batch_new(part_account(a->id));
 	struct row_key intent = key64('D', id);
@@ -173,16 +165,14 @@ CO_FN static int intent_done(struct store_account *a, store_id id,
 	}
 	kv_batch_del(b, key_slice(&intent));
 	kv_batch_frees(b);
-	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e,
-			     "deleting a mailbox");
+	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "deleting a mailbox");
 
 	kv_batch_free(&b);
 	return r;
 }
 
 /* The mailbox is pinned and its lock is held. */
-CO_FN static int delete_box(struct store_account *a, struct store_mailbox *m,
-			    struct err *e)
+CO_FN static int delete_box(struct store_account *a, struct store_mailbox *m, struct err *e)
 {
 	m->closing = true;
 	box_drain(m);
@@ -198,8 +188,7 @@ CO_FN static int delete_box(struct store_account *a, struct store_mailbox *m,
 	return r ? r : intent_done(a, m->id, e);
 }
 
-CO_FN static int delete_locked(struct store_account *a, struct slice name,
-			       struct err *e)
+CO_FN static int delete_locked(struct store_account *a, struct slice name, struct err *e)
 {
 	struct store_mailbox *m = account_find(a, name);
 
@@ -223,8 +212,7 @@ CO_FN static int delete_locked(struct store_account *a, struct slice name,
 	return r;
 }
 
-CO_FN int store_mailbox_delete(struct store_account *a, struct slice name,
-			       struct err *e)
+CO_FN int store_mailbox_delete(struct store_account *a, struct slice name, struct err *e)
 {
 	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
 
@@ -261,8 +249,8 @@ static void renaming_free(struct renaming *rn)
 	free(rn->box);
 }
 
-static int rename_one(struct renaming *rn, struct store_mailbox *m,
-		      struct slice from, struct slice to)
+static int rename_one(struct renaming *rn, struct store_mailbox *m, struct slice from,
+		      struct slice to)
 {
 	struct slice tail = slice_from(m->name, from.n);
 	size_t n = to.n + tail.n;
@@ -287,8 +275,8 @@ static int rename_one(struct renaming *rn, struct store_mailbox *m,
 	return account_find(m->a, slice_make(p, n)) ? STORE_EXISTS : 0;
 }
 
-static int collect_renames(struct store_account *a, struct slice from,
-			   struct slice to, struct renaming *rn)
+static int collect_renames(struct store_account *a, struct slice from, struct slice to,
+			   struct renaming *rn)
 {
 	int r = 0;
 
@@ -298,8 +286,7 @@ static int collect_renames(struct store_account *a, struct slice from,
 		return -ENOMEM;
 	}
 	list_each(it, &a->boxes) {
-		struct store_mailbox *m =
-			list_of(it, struct store_mailbox, link);
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
 		if (slice_eq(m->name, from) || name_below(m->name, from)) {
 			r = rename_one(rn, m, from, to);
@@ -331,8 +318,8 @@ static int apply_renames(struct store_account *a, struct renaming *rn)
 }
 
 /* One commit for all of them and the missing parents of the new name. */
-CO_FN static int commit_renames(struct store_account *a, struct renaming *rn,
-				struct making *mk, struct err *e)
+CO_FN static int commit_renames(struct store_account *a, struct renaming *rn, struct making *mk,
+				struct err *e)
 {
 	struct account_row row = a->row;
 	struct kv_batch *b = kv_batch_new(part_account(a->id));
@@ -342,8 +329,7 @@ CO_FN static int commit_renames(struct store_account *a, struct renaming *rn,
 	}
 	put_new(b, &row, mk, 0);
 	for (size_t i = 0; i < rn->n; i++) {
-		struct box_row box = { rn->box[i]->uidvalidity,
-				       rn->box[i]->uses, rn->name[i] };
+		struct box_row box = { rn->box[i]->uidvalidity, rn->box[i]->uses, rn->name[i] };
 
 		account_put_box(b, rn->box[i]->id, &box);
 	}
@@ -356,8 +342,8 @@ CO_FN static int commit_renames(struct store_account *a, struct renaming *rn,
 	return r ? r : apply_renames(a, rn);
 }
 
-CO_FN static int rename_tree(struct store_account *a, struct slice from,
-			     struct slice to, struct err *e)
+CO_FN static int rename_tree(struct store_account *a, struct slice from, struct slice to,
+			     struct err *e)
 {
 	struct renaming rn = { 0 };
 	struct making *mk = calloc(1, sizeof(*mk));
@@ -376,8 +362,7 @@ CO_FN static int rename_tree(struct store_account *a, struct slice from,
 }
 
 /* INBOX stays, and its messages go (RFC 3501 6.3.5). */
-CO_FN static int rename_inbox(struct store_account *a, struct slice to,
-			      struct err *e)
+CO_FN static int rename_inbox(struct store_account *a, struct slice to, struct err *e)
 {
 	int r = create_locked(a, to, 0, e);
 
@@ -392,8 +377,7 @@ CO_FN static int rename_inbox(struct store_account *a, struct slice to,
 	r = box_load(src, e);
 	r = r ? r : box_load(dst, e);
 	/* What arrives meanwhile stays in INBOX or goes, as it comes. */
-	for (size_t n = src->total.messages; n && r == 0;
-	     n -= MIN(n, COPY_CHUNK)) {
+	for (size_t n = src->total.messages; n && r == 0; n -= MIN(n, COPY_CHUNK)) {
 		r = box_transfer(src, NULL, 0, dst, true, NULL, e);
 	}
 	box_unref(dst);
@@ -401,8 +385,8 @@ CO_FN static int rename_inbox(struct store_account *a, struct slice to,
 	return r;
 }
 
-CO_FN static int rename_locked(struct store_account *a, struct slice from,
-			       struct slice to, struct err *e)
+CO_FN static int rename_locked(struct store_account *a, struct slice from, struct slice to,
+			       struct err *e)
 {
 	if (a->gone) {
 		return STORE_GONE;
@@ -419,8 +403,8 @@ CO_FN static int rename_locked(struct store_account *a, struct slice from,
 	return rename_tree(a, from, to, e);
 }
 
-CO_FN int store_mailbox_rename(struct store_account *a, struct slice from,
-			       struct slice to, struct err *e)
+CO_FN int store_mailbox_rename(struct store_account *a, struct slice from, struct slice to,
+			       struct err *e)
 {
 	struct buf f = BUF_INIT(4 * STORE_NAME_MAX);
 	struct buf t = BUF_INIT(4 * STORE_NAME_MAX);

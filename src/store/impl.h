@@ -26,18 +26,18 @@
 #include "kv/kv.h"
 #include "store/store.h"
 
-#define PAGE_UIDS 128	   /* UIDs of one page */
-#define FOLD_AT 64	   /* single rows that make a mailbox fold them */
-#define COPY_SINGLES 32	   /* a bigger copy writes pages at once */
-#define COPY_TREES 64	   /* a bigger copy leaves the trees for later */
-#define TREE_KEEP_MAX (16u * 1024) /* bigger trees are parsed anew */
-#define VANISHED_PAGES 4096	   /* pages of UIDs with expunge marks */
-#define FLAGS_CHUNK 100000	   /* messages of one flag commit */
-#define EXPUNGE_CHUNK 100000	   /* messages of one expunge commit */
-#define COPY_CHUNK 100000	   /* messages of one copy */
-#define ACCOUNTS_WARM 256	   /* accounts kept in memory unused, a home */
-#define MAILBOXES_WARM 16	   /* mailboxes kept loaded unused, a home */
-#define WARM_MESSAGES 20000	   /* bigger ones are not kept */
+#define PAGE_UIDS 128			    /* UIDs of one page */
+#define FOLD_AT 64			    /* single rows that make a mailbox fold them */
+#define COPY_SINGLES 32			    /* a bigger copy writes pages at once */
+#define COPY_TREES 64			    /* a bigger copy leaves the trees for later */
+#define TREE_KEEP_MAX (16u * 1024)	    /* bigger trees are parsed anew */
+#define VANISHED_PAGES 4096		    /* pages of UIDs with expunge marks */
+#define FLAGS_CHUNK 100000		    /* messages of one flag commit */
+#define EXPUNGE_CHUNK 100000		    /* messages of one expunge commit */
+#define COPY_CHUNK 100000		    /* messages of one copy */
+#define ACCOUNTS_WARM 256		    /* accounts kept in memory unused, a home */
+#define MAILBOXES_WARM 16		    /* mailboxes kept loaded unused, a home */
+#define WARM_MESSAGES 20000		    /* bigger ones are not kept */
 #define NAMES_MAX (2 * STORE_MAILBOXES_MAX) /* subscriptions */
 #define MESSAGE_MAX_DEFAULT (50ull * 1024 * 1024)
 #define MESSAGE_MAX_LIMIT (2ull * 1024 * 1024 * 1024)
@@ -121,13 +121,10 @@ int keywords_get(struct slice v, struct slice *names, size_t *n_out);
 void single_put(const struct msg *m, struct buf *out);
 int single_get(uint32_t uid, struct slice v, struct msg *out);
 /* The two rows of a page: flags and modseq; and what never changes. */
-void flags_page_put(const struct msg *m, size_t n, uint32_t page,
-		    struct buf *out);
-void fixed_page_put(const struct msg *m, size_t n, uint32_t page,
-		    struct buf *out);
+void flags_page_put(const struct msg *m, size_t n, uint32_t page, struct buf *out);
+void fixed_page_put(const struct msg *m, size_t n, uint32_t page, struct buf *out);
 /* Up to PAGE_UIDS messages into m. The fixed page must name the same. */
-int flags_page_get(uint32_t page, struct slice v, struct msg *m,
-		   size_t *n_out);
+int flags_page_get(uint32_t page, struct slice v, struct msg *m, size_t *n_out);
 int fixed_page_get(uint32_t page, struct slice v, struct msg *m, size_t n);
 /* Only the blobs of a fixed page, for giving them up; how many. */
 size_t fixed_page_blobs(uint32_t page, struct slice v, struct msg *m);
@@ -206,9 +203,9 @@ struct store_mailbox {
 	bool gone;
 	bool closing; /* being deleted: takes no more mail */
 	struct co_mutex lock;
-	struct list pipe;    /* transactions under way, in order */
-	size_t pending_adds; /* messages in the pipe */
-	uint32_t next_uid;   /* next to be reserved */
+	struct list pipe;     /* transactions under way, in order */
+	size_t pending_adds;  /* messages in the pipe */
+	uint32_t next_uid;    /* next to be reserved */
 	uint64_t next_modseq; /* last that was reserved */
 	uint32_t uidnext;     /* of what is durable */
 	uint64_t modseq;
@@ -248,10 +245,8 @@ struct home *home_of(struct store *s, store_id account);
 /* Asserts that the caller may touch this home. */
 void home_assert(const struct home *h);
 /* Runs fn on the account's home loop. */
-CO_FN int home_call(struct store *s, store_id account, int (*fn)(void *),
-		    void *arg);
-CO_FN int account_get(struct home *h, store_id id,
-		      struct store_account **out, struct err *e);
+CO_FN int home_call(struct store *s, store_id account, int (*fn)(void *), void *arg);
+CO_FN int account_get(struct home *h, store_id id, struct store_account **out, struct err *e);
 void account_ref(struct store_account *a);
 void account_unref(struct store_account *a);
 void account_free(struct store_account *a);
@@ -259,23 +254,19 @@ void account_free(struct store_account *a);
 CO_FN int account_measure(struct store_account *a, struct err *e);
 void account_sum(const struct store_account *a, struct store_usage *out);
 /* STORE_OK or STORE_OVERQUOTA; measured accounts, no suspension. */
-int account_fits(const struct store_account *a, uint64_t bytes,
-		 uint64_t messages);
+int account_fits(const struct store_account *a, uint64_t bytes, uint64_t messages);
 /* Quota is set or asked for: it must be measured before account_fits. */
 bool account_has_quota(const struct store_account *a);
-struct store_mailbox *account_find(const struct store_account *a,
-				   struct slice canon_name);
+struct store_mailbox *account_find(const struct store_account *a, struct slice canon_name);
 /* An object for a mailbox, in the list; NULL: no memory. */
 struct store_mailbox *account_add_box(struct store_account *a, store_id id,
 				      const struct box_row *r);
 void account_drop_box(struct store_mailbox *m);
 /* Clears a deleted mailbox's partition. */
-CO_FN int clear_partition(struct store *s, struct kv_part part,
-			  struct err *e);
+CO_FN int clear_partition(struct store *s, struct kv_part part, struct err *e);
 /* Adds the account's header row to a batch. */
 void account_put_row(struct kv_batch *b, const struct account_row *r);
-void account_put_box(struct kv_batch *b, store_id id,
-		     const struct box_row *r);
+void account_put_box(struct kv_batch *b, store_id id, const struct box_row *r);
 /* names.c: one subscription's row. */
 int sub_load(struct store_account *a, uint32_t id, struct slice value);
 void sub_put(struct kv_batch *b, uint32_t id, struct slice name);
@@ -285,8 +276,7 @@ void sub_put(struct kv_batch *b, uint32_t id, struct slice name);
 CO_FN int box_light(struct store_mailbox *m, struct err *e);
 CO_FN int box_load(struct store_mailbox *m, struct err *e);
 /* With the lock held: brings one page into memory if it is not. */
-CO_FN int box_load_page(struct store_mailbox *m, uint32_t page,
-			struct err *e);
+CO_FN int box_load_page(struct store_mailbox *m, uint32_t page, struct err *e);
 void box_ref(struct store_mailbox *m);
 void box_unref(struct store_mailbox *m);
 void box_free(struct store_mailbox *m);
@@ -303,8 +293,7 @@ struct msg *box_live(const struct store_mailbox *m, uint32_t uid);
 /* Room for n more messages besides what is in the pipe. */
 int box_reserve(struct store_mailbox *m, size_t n);
 /* +1 or -1 for one message. */
-void counts_add(struct counts *c, const struct msg *e, int sign,
-		uint32_t recent_uid);
+void counts_add(struct counts *c, const struct msg *e, int sign, uint32_t recent_uid);
 /* Locks for a change: loaded, not gone. STORE_GONE, <0. */
 CO_FN int box_lock(struct store_mailbox *m, struct err *e);
 int box_add_keyword(struct store_mailbox *m, struct slice name);
@@ -404,8 +393,7 @@ struct slice name_parent(struct slice name);
  * copy.c: also for RENAME of INBOX, with uids NULL: as many as one commit
  * takes.
  */
-CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids,
-		       size_t n, struct store_mailbox *dst, bool move,
-		       uint32_t *dst_uids_out, struct err *e);
+CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids, size_t n,
+		       struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e);
 
 #endif

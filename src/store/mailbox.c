@@ -38,8 +38,7 @@ static void keep_warm(struct store_mailbox *m)
 	}
 	list_push(&h->warm_boxes, &m->warm);
 	if (++h->n_warm_boxes > MAILBOXES_WARM) {
-		struct store_mailbox *old =
-			list_of(h->warm_boxes.next, struct store_mailbox, warm);
+		struct store_mailbox *old = list_of(h->warm_boxes.next, struct store_mailbox, warm);
 
 		list_del(&old->warm);
 		h->n_warm_boxes--;
@@ -162,8 +161,7 @@ int box_reserve(struct store_mailbox *m, size_t n)
 	return 0;
 }
 
-void counts_add(struct counts *c, const struct msg *e, int sign,
-		uint32_t recent_uid)
+void counts_add(struct counts *c, const struct msg *e, int sign, uint32_t recent_uid)
 {
 	uint32_t s = (uint32_t)sign; /* wraps as intended */
 
@@ -182,27 +180,21 @@ void counts_add(struct counts *c, const struct msg *e, int sign,
 
 /* ---- light -------------------------------------------------------------- */
 
-static int damaged(int r, const struct store_mailbox *m, const char *what,
-		   struct err *e)
+static int damaged(int r, const struct store_mailbox *m, const char *what, struct err *e)
 {
 	if (r == -EPROTO) {
 		return err_set(e, r, "mailbox was written by a newer version",
-			       "account %llu mailbox %llu: %s",
-			       (unsigned long long)m->a->id,
+			       "account %llu mailbox %llu: %s", (unsigned long long)m->a->id,
 			       (unsigned long long)m->id, what);
 	}
-	return err_set(e, r < 0 ? r : -EIO, "mailbox is damaged",
-		       "account %llu mailbox %llu: %s",
-		       (unsigned long long)m->a->id,
-		       (unsigned long long)m->id, what);
+	return err_set(e, r < 0 ? r : -EIO, "mailbox is damaged", "account %llu mailbox %llu: %s",
+		       (unsigned long long)m->a->id, (unsigned long long)m->id, what);
 }
 
-CO_FN static int get_row(struct store_mailbox *m, struct row_key k,
-			 struct buf *b)
+CO_FN static int get_row(struct store_mailbox *m, struct row_key k, struct buf *b)
 {
 	buf_reset(b);
-	int r = kv_get(box_kv(m), part_mailbox(m->a->id, m->id),
-		       key_slice(&k), b);
+	int r = kv_get(box_kv(m), part_mailbox(m->a->id, m->id), key_slice(&k), b);
 
 	return r == KV_OK && b->err ? b->err : r;
 }
@@ -298,11 +290,10 @@ static int load_single(void *arg, struct slice key, struct slice value)
 	return l->err != 0;
 }
 
-CO_FN static int scan_rows(struct store_mailbox *m, char kind,
-			   kv_row_fn *fn, struct load *l)
+CO_FN static int scan_rows(struct store_mailbox *m, char kind, kv_row_fn *fn, struct load *l)
 {
-	int r = kv_scan_prefix(box_kv(m), part_mailbox(m->a->id, m->id),
-			       slice_make(&kind, 1), fn, l);
+	int r = kv_scan_prefix(box_kv(m), part_mailbox(m->a->id, m->id), slice_make(&kind, 1), fn,
+			       l);
 
 	return l->err ? l->err : r;
 }
@@ -388,8 +379,7 @@ static int load_flags(void *arg, struct slice key, struct slice value)
 
 	l->err = load_room(l, PAGE_UIDS);
 	if (l->err == 0) {
-		l->err = flags_page_get(key_number(key), value, l->v + l->n,
-					&n);
+		l->err = flags_page_get(key_number(key), value, l->v + l->n, &n);
 	}
 	l->n += l->err ? 0 : n;
 	return l->err != 0;
@@ -420,8 +410,7 @@ static int merge(struct store_mailbox *m, const struct load *l)
 		return -ENOMEM;
 	}
 	while (i < m->n || j < l->n) {
-		bool mine = j == l->n ||
-			    (i < m->n && m->v[i].uid < l->v[j].uid);
+		bool mine = j == l->n || (i < m->n && m->v[i].uid < l->v[j].uid);
 
 		v[n++] = mine ? m->v[i++] : l->v[j++];
 		if (n > 1 && v[n - 1].uid <= v[n - 2].uid) {
@@ -498,8 +487,7 @@ CO_FN int box_load(struct store_mailbox *m, struct err *e)
 	return r;
 }
 
-CO_FN int box_load_page(struct store_mailbox *m, uint32_t page,
-			struct err *e)
+CO_FN int box_load_page(struct store_mailbox *m, uint32_t page, struct err *e)
 {
 	struct buf b = BUF_INIT(KV_VALUE_MAX);
 	struct load l = { .m = m };
@@ -597,8 +585,8 @@ CO_FN static int fold(struct store_mailbox *m, uint32_t to)
 
 CO_FN void box_fold(struct store_mailbox *m)
 {
-	if (m->n_single < FOLD_AT || m->lock.locked || m->gone ||
-	    m->closing || m->state == BOX_COLD || co_mutex_lock(&m->lock)) {
+	if (m->n_single < FOLD_AT || m->lock.locked || m->gone || m->closing ||
+	    m->state == BOX_COLD || co_mutex_lock(&m->lock)) {
 		return;
 	}
 	if (m->n_single >= FOLD_AT && !m->gone && !m->closing) {
@@ -646,8 +634,7 @@ CO_FN void box_save_recent(struct store_mailbox *m)
 
 int box_add_keyword(struct store_mailbox *m, struct slice name)
 {
-	if (m->kw_n == STORE_KEYWORDS_MAX || name.n == 0 ||
-	    name.n > STORE_KEYWORD_MAX) {
+	if (m->kw_n == STORE_KEYWORDS_MAX || name.n == 0 || name.n > STORE_KEYWORD_MAX) {
 		return STORE_LIMIT;
 	}
 	if (!m->kw) {
@@ -663,8 +650,8 @@ int box_add_keyword(struct store_mailbox *m, struct slice name)
 	return 0;
 }
 
-CO_FN int store_keywords(struct store_mailbox *m, struct arena *arena,
-			 struct slice **names_out, size_t *n_out)
+CO_FN int store_keywords(struct store_mailbox *m, struct arena *arena, struct slice **names_out,
+			 size_t *n_out)
 {
 	struct slice *names = arena_array(arena, m->kw_n, sizeof(*names));
 
@@ -683,8 +670,8 @@ CO_FN int store_keywords(struct store_mailbox *m, struct arena *arena,
 	return 0;
 }
 
-int store_keyword_bits(struct store_mailbox *m, const struct slice *names,
-		       size_t n, bool create, uint64_t *bits_out)
+int store_keyword_bits(struct store_mailbox *m, const struct slice *names, size_t n, bool create,
+		       uint64_t *bits_out)
 {
 	uint64_t bits = 0;
 
@@ -713,15 +700,14 @@ int store_keyword_bits(struct store_mailbox *m, const struct slice *names,
 
 /* ---- handles ------------------------------------------------------------ */
 
-CO_FN int store_mailbox_open(struct store_account *a, struct slice name,
-			     struct store_mailbox **out, struct err *e)
+CO_FN int store_mailbox_open(struct store_account *a, struct slice name, struct store_mailbox **out,
+			     struct err *e)
 {
 	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
 
 	home_assert(a->home);
 	int r = store_name_canon(name, &canon);
-	struct store_mailbox *m =
-		r ? NULL : account_find(a, buf_slice(&canon));
+	struct store_mailbox *m = r ? NULL : account_find(a, buf_slice(&canon));
 
 	buf_fini(&canon);
 	if (!m || a->gone) {
@@ -750,8 +736,7 @@ void store_mailbox_close(struct store_mailbox **mp)
 	box_unref(m);
 }
 
-void store_mailbox_get_status(const struct store_mailbox *m,
-			      struct store_status *out)
+void store_mailbox_get_status(const struct store_mailbox *m, struct store_status *out)
 {
 	assert(m->state != BOX_COLD);
 	*out = (struct store_status){
@@ -767,15 +752,14 @@ void store_mailbox_get_status(const struct store_mailbox *m,
 	};
 }
 
-CO_FN int store_mailbox_status(struct store_account *a, struct slice name,
-			       struct store_status *out, struct err *e)
+CO_FN int store_mailbox_status(struct store_account *a, struct slice name, struct store_status *out,
+			       struct err *e)
 {
 	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
 
 	home_assert(a->home);
 	int r = store_name_canon(name, &canon);
-	struct store_mailbox *m =
-		r ? NULL : account_find(a, buf_slice(&canon));
+	struct store_mailbox *m = r ? NULL : account_find(a, buf_slice(&canon));
 
 	buf_fini(&canon);
 	if (!m || a->gone) {

@@ -70,8 +70,8 @@ static struct mmsg *model_live(struct mbox *b, uint32_t uid)
 	return NULL;
 }
 
-static void model_add(struct mbox *b, uint32_t uid, uint32_t system,
-		      uint64_t keywords, uint64_t mark)
+static void model_add(struct mbox *b, uint32_t uid, uint32_t system, uint64_t keywords,
+		      uint64_t mark)
 {
 	assert_true(b->n < MAX_MSGS);
 	assert_true(uid >= b->uidnext); /* never used again */
@@ -79,8 +79,7 @@ static void model_add(struct mbox *b, uint32_t uid, uint32_t system,
 	b->uidnext = uid + 1;
 }
 
-static size_t model_pick(struct model *md, struct mbox *b, uint32_t *uids,
-			 size_t max)
+static size_t model_pick(struct model *md, struct mbox *b, uint32_t *uids, size_t max)
 {
 	size_t n = 0;
 	bool dense = rng_below(&md->rng, 4) == 0;
@@ -102,8 +101,7 @@ static void make_message(struct model *md, char *text, size_t cap)
 {
 	unsigned pad = rng_below(&md->rng, 400);
 
-	snprintf(text, cap, "Subject: %u\r\n\r\n%*s\r\n", md->steps, (int)pad,
-		 "x");
+	snprintf(text, cap, "Subject: %u\r\n\r\n%*s\r\n", md->steps, (int)pad, "x");
 }
 
 static void op_deliver(struct model *md)
@@ -121,8 +119,7 @@ static void op_deliver(struct model *md)
 static void op_append(struct model *md)
 {
 	unsigned i = rng_below(&md->rng, BOXES);
-	struct store_flags f = { rng_below(&md->rng, 32),
-				 rng_below(&md->rng, 8) };
+	struct store_flags f = { rng_below(&md->rng, 32), rng_below(&md->rng, 8) };
 	char text[600];
 	uint32_t uid = 0;
 
@@ -137,13 +134,11 @@ static void op_flags(struct model *md)
 	unsigned i = rng_below(&md->rng, BOXES);
 	struct mbox *b = md->box[i];
 	size_t n = model_pick(md, b, uids, MAX_MSGS);
-	struct store_flags f = { rng_below(&md->rng, 32),
-				 rng_below(&md->rng, 8) };
+	struct store_flags f = { rng_below(&md->rng, 32), rng_below(&md->rng, 8) };
 	enum store_flag_op op = rng_below(&md->rng, 3);
 
 	co_enter();
-	assert_int_equal(store_flags_change(md->m[i], uids, n, op, f, &md->e),
-			 0);
+	assert_int_equal(store_flags_change(md->m[i], uids, n, op, f, &md->e), 0);
 	for (size_t k = 0; k < n; k++) {
 		struct mmsg *x = model_live(b, uids[k]);
 
@@ -174,9 +169,7 @@ static void op_expunge(struct model *md)
 	size_t removed = 0, want = 0;
 
 	co_enter();
-	assert_int_equal(store_expunge(md->m[i], all ? NULL : uids, n, only,
-				       &removed, &md->e),
-			 0);
+	assert_int_equal(store_expunge(md->m[i], all ? NULL : uids, n, only, &removed, &md->e), 0);
 	for (size_t k = 0, j = 0; k < b->n; k++) {
 		struct mmsg *x = &b->v[k];
 
@@ -204,9 +197,7 @@ static void op_copy(struct model *md)
 	size_t n = model_pick(md, md->box[i], uids, max);
 
 	co_enter();
-	assert_int_equal(store_copy(md->m[i], uids, n, md->m[j], move, to,
-				    &md->e),
-			 0);
+	assert_int_equal(store_copy(md->m[i], uids, n, md->m[j], move, to, &md->e), 0);
 	for (size_t k = 0; k < n; k++) {
 		struct mmsg *x = model_live(md->box[i], uids[k]);
 
@@ -220,8 +211,7 @@ static void op_copy(struct model *md)
 			x->gone = true;
 			x->gone_modseq = md->m[i]->modseq;
 		}
-		model_add(md->box[j], to[k], copy.system, copy.keywords,
-			  copy.mark);
+		model_add(md->box[j], to[k], copy.system, copy.keywords, copy.mark);
 	}
 }
 
@@ -232,8 +222,7 @@ static void client_take(struct mview *c, uint32_t seq)
 	struct store_msg x;
 	int r = store_view_msg(c->v, seq, &x);
 
-	assert_int_equal(r == STORE_OK,
-			 model_live(model.box[c->box], x.uid) != NULL);
+	assert_int_equal(r == STORE_OK, model_live(model.box[c->box], x.uid) != NULL);
 	c->uid[seq - 1] = x.uid;
 	c->system[seq - 1] = x.flags.system;
 	c->keywords[seq - 1] = x.flags.keywords;
@@ -243,10 +232,7 @@ static void client_open(struct model *md, struct mview *c)
 {
 	co_enter();
 	c->box = rng_below(&md->rng, BOXES);
-	assert_int_equal(store_view_open(md->m[c->box],
-					 rng_below(&md->rng, 2), &c->v,
-					 &md->e),
-			 0);
+	assert_int_equal(store_view_open(md->m[c->box], rng_below(&md->rng, 2), &c->v, &md->e), 0);
 	c->n = store_view_count(c->v);
 	for (uint32_t seq = 1; seq <= c->n; seq++) {
 		client_take(c, seq);
@@ -348,8 +334,7 @@ static void op_told(struct model *md)
 	for (uint32_t seq = c->n; c->v && seq >= 1; seq--) {
 		struct store_msg x;
 
-		if (rng_below(&md->rng, 3) == 0 &&
-		    store_view_msg(c->v, seq, &x) == STORE_OK) {
+		if (rng_below(&md->rng, 3) == 0 && store_view_msg(c->v, seq, &x) == STORE_OK) {
 			client_take(c, seq);
 			store_view_told(c->v, seq);
 		}
@@ -398,17 +383,14 @@ static void check_vanished(struct model *md, unsigned i)
 
 	co_enter();
 	arena_init(&arena, 16 << 20);
-	assert_int_equal(store_vanished(md->m[i], since, &arena, &r, &n,
-					&md->e),
-			 0);
+	assert_int_equal(store_vanished(md->m[i], since, &arena, &r, &n, &md->e), 0);
 	for (size_t k = 0; k < b->n; k++) {
 		while (at < n && r[at].last < b->v[k].uid) {
 			at++;
 		}
 		bool there = at < n && r[at].first <= b->v[k].uid;
 
-		assert_int_equal(there, b->v[k].gone &&
-						b->v[k].gone_modseq > since);
+		assert_int_equal(there, b->v[k].gone && b->v[k].gone_modseq > since);
 	}
 	arena_fini(&arena);
 }
@@ -438,9 +420,7 @@ static void make_keywords(struct model *md)
 	uint64_t bits;
 
 	for (unsigned i = 0; i < BOXES; i++) {
-		assert_int_equal(store_keyword_bits(md->m[i], k, 3, true,
-						    &bits),
-				 0);
+		assert_int_equal(store_keyword_bits(md->m[i], k, 3, true, &bits), 0);
 	}
 }
 

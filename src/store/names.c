@@ -15,8 +15,8 @@
 static bool bad_char(int32_t cp)
 {
 	/* C0, DEL, C1; line and paragraph separators; LIST's wildcards. */
-	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 ||
-	       cp == 0x2029 || cp == '*' || cp == '%';
+	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 ||
+	       cp == '*' || cp == '%';
 }
 
 static bool good_level(struct slice level)
@@ -34,8 +34,7 @@ static bool good_level(struct slice level)
 
 static int check_levels(struct slice name)
 {
-	if (name.n == 0 || name.n > STORE_NAME_MAX ||
-	    name_levels(name) > STORE_DEPTH_MAX) {
+	if (name.n == 0 || name.n > STORE_NAME_MAX || name_levels(name) > STORE_DEPTH_MAX) {
 		return STORE_BADNAME;
 	}
 	for (struct slice rest = name; rest.p;) {
@@ -50,8 +49,7 @@ int store_name_canon(struct slice name, struct buf *out)
 {
 	size_t at = out->n;
 
-	if (name.n == 0 || name.n > 4 * STORE_NAME_MAX ||
-	    utf8_nfc(out, name) || out->err) {
+	if (name.n == 0 || name.n > 4 * STORE_NAME_MAX || utf8_nfc(out, name) || out->err) {
 		return STORE_BADNAME;
 	}
 	struct slice canon = slice_from(buf_slice(out), at);
@@ -80,8 +78,7 @@ unsigned name_levels(struct slice name)
 
 bool name_below(struct slice name, struct slice parent)
 {
-	return name.n > parent.n && slice_starts(name, parent) &&
-	       name.p[parent.n] == '/';
+	return name.n > parent.n && slice_starts(name, parent) && name.p[parent.n] == '/';
 }
 
 struct slice name_parent(struct slice name)
@@ -150,8 +147,7 @@ int sub_load(struct store_account *a, uint32_t id, struct slice value)
 	return add_sub(a, id, name);
 }
 
-CO_FN static int unsubscribe(struct store_account *a, struct sub *sub,
-			     struct err *e)
+CO_FN static int unsubscribe(struct store_account *a, struct sub *sub, struct err *e)
 {
 	struct kv_batch *b = kv_batch_new(part_account(a->id));
 	struct row_key k = key32('S', sub->id);
@@ -161,8 +157,7 @@ CO_FN static int unsubscribe(struct store_account *a, struct sub *sub,
 	}
 	kv_batch_del(b, key_slice(&k));
 	kv_batch_frees(b);
-	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e,
-			     "unsubscribing");
+	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "unsubscribing");
 
 	kv_batch_free(&b);
 	if (r == 0) {
@@ -172,8 +167,7 @@ CO_FN static int unsubscribe(struct store_account *a, struct sub *sub,
 	return r;
 }
 
-CO_FN static int subscribe(struct store_account *a, struct slice name,
-			   struct err *e)
+CO_FN static int subscribe(struct store_account *a, struct slice name, struct err *e)
 {
 	uint32_t id = a->next_sub;
 
@@ -186,15 +180,13 @@ CO_FN static int subscribe(struct store_account *a, struct slice name,
 		return -ENOMEM;
 	}
 	sub_put(b, id, name);
-	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e,
-			     "subscribing");
+	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "subscribing");
 
 	kv_batch_free(&b);
 	return r ? r : add_sub(a, id, name);
 }
 
-CO_FN static int set_sub(struct store_account *a, struct slice name, bool on,
-			 struct err *e)
+CO_FN static int set_sub(struct store_account *a, struct slice name, bool on, struct err *e)
 {
 	int r = co_mutex_lock(&a->lock);
 
@@ -214,8 +206,7 @@ CO_FN static int set_sub(struct store_account *a, struct slice name, bool on,
 	return r;
 }
 
-CO_FN int store_subscribe(struct store_account *a, struct slice name, bool on,
-			  struct err *e)
+CO_FN int store_subscribe(struct store_account *a, struct slice name, bool on, struct err *e)
 {
 	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
 
@@ -294,8 +285,7 @@ static int cmp_info(const void *a, const void *b)
 
 static struct store_mailbox_info *sorted(struct listing *l)
 {
-	struct store_mailbox_info *v =
-		arena_array(l->arena, l->n, sizeof(*v));
+	struct store_mailbox_info *v = arena_array(l->arena, l->n, sizeof(*v));
 	struct store_mailbox_info *i;
 	size_t it = 0, n = 0;
 
@@ -311,8 +301,7 @@ static struct store_mailbox_info *sorted(struct listing *l)
 }
 
 CO_FN int store_mailbox_list(struct store_account *a, struct arena *arena,
-			     struct store_mailbox_info **out, size_t *n_out,
-			     struct err *e)
+			     struct store_mailbox_info **out, size_t *n_out, struct err *e)
 {
 	struct listing l = { .arena = arena };
 

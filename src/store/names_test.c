@@ -72,7 +72,7 @@ static void test_canon(void **state)
 	canon("../../etc/passwd", "../../etc/passwd"); /* just a value */
 	canon("a/../b", "a/../b");
 	canon("~root", "~root");
-	canon("H", "H"); /* like one of our row keys */
+	canon("H", "H");		      /* like one of our row keys */
 	canon("Cafe\xcc\x81", "Caf\xc3\xa9"); /* NFD to NFC */
 	canon("", NULL);
 	canon("/etc", NULL);
@@ -93,27 +93,22 @@ static void test_canon(void **state)
 
 static void test_canon_limits(void **state)
 {
-	char name[70000];
+	static char name[70000];
 	struct buf b = BUF_INIT(4096);
 
 	(void)state;
 	memset(name, 'x', sizeof(name));
 	assert_int_equal(store_name_canon(slice_make(name, 255), &b), 0);
 	assert_int_equal(b.n, 255);
-	assert_int_equal(store_name_canon(slice_make(name, 256), &b),
-			 STORE_BADNAME);
-	assert_int_equal(store_name_canon(slice_make(name, 65536), &b),
-			 STORE_BADNAME);
-	assert_int_equal(store_name_canon(slice_make("a\0b", 3), &b),
-			 STORE_BADNAME);
+	assert_int_equal(store_name_canon(slice_make(name, 256), &b), STORE_BADNAME);
+	assert_int_equal(store_name_canon(slice_make(name, 65536), &b), STORE_BADNAME);
+	assert_int_equal(store_name_canon(slice_make("a\0b", 3), &b), STORE_BADNAME);
 	for (size_t i = 1; i < 2000; i += 2) {
 		name[i] = '/';
 	}
 	assert_int_equal(store_name_canon(slice_make(name, 39), &b), 0);
-	assert_int_equal(store_name_canon(slice_make(name, 41), &b),
-			 STORE_BADNAME);
-	assert_int_equal(store_name_canon(slice_make(name, 2001), &b),
-			 STORE_BADNAME);
+	assert_int_equal(store_name_canon(slice_make(name, 41), &b), STORE_BADNAME);
+	assert_int_equal(store_name_canon(slice_make(name, 2001), &b), STORE_BADNAME);
 	buf_fini(&b);
 }
 
@@ -125,12 +120,9 @@ static void list_is(struct env *env, const char *want)
 	size_t n;
 
 	co_enter();
-	assert_int_equal(store_mailbox_list(env->a, &env->arena, &v, &n,
-					    &env->e),
-			 0);
+	assert_int_equal(store_mailbox_list(env->a, &env->arena, &v, &n, &env->e), 0);
 	for (size_t i = 0; i < n; i++) {
-		buf_printf(&b, v[i].exists ? "%.*s" : "(%.*s)",
-			   SLICE_ARG(v[i].name));
+		buf_printf(&b, v[i].exists ? "%.*s" : "(%.*s)", SLICE_ARG(v[i].name));
 		buf_adds(&b, v[i].subscribed ? "+" : "");
 		buf_adds(&b, v[i].has_children ? ">" : "");
 		buf_addc(&b, ' ');
@@ -145,9 +137,7 @@ static uint32_t uidvalidity(struct env *env, const char *name)
 	struct store_status st;
 
 	co_enter();
-	assert_int_equal(store_mailbox_status(env->a, slice_cstr(name), &st,
-					      &env->e),
-			 0);
+	assert_int_equal(store_mailbox_status(env->a, slice_cstr(name), &st, &env->e), 0);
 	return st.uidvalidity;
 }
 
@@ -166,8 +156,7 @@ static int drop(struct env *env, const char *name)
 static int mv(struct env *env, const char *from, const char *to)
 {
 	co_enter();
-	return store_mailbox_rename(env->a, slice_cstr(from), slice_cstr(to),
-				    &env->e);
+	return store_mailbox_rename(env->a, slice_cstr(from), slice_cstr(to), &env->e);
 }
 
 static void test_first_list(void **state)
@@ -178,9 +167,7 @@ static void test_first_list(void **state)
 
 	co_enter();
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk+ Sent+ Trash+ ");
-	assert_int_equal(store_mailbox_list(env->a, &env->arena, &v, &n,
-					    &env->e),
-			 0);
+	assert_int_equal(store_mailbox_list(env->a, &env->arena, &v, &n, &env->e), 0);
 	assert_int_equal(v[2].uses, STORE_USE_DRAFTS);
 	assert_int_equal(v[0].uses, 0);
 }
@@ -213,8 +200,7 @@ static void test_delete(void **state)
 	assert_int_equal(drop(env, "a//"), STORE_NOTFOUND);
 	assert_int_equal(drop(env, "a"), STORE_OK);
 	assert_int_equal(drop(env, "a"), STORE_NOTFOUND);
-	list_is(env,
-		"INBOX+ Archive+ Drafts+ Junk+ Sent+ Trash+ (a)> a/b ");
+	list_is(env, "INBOX+ Archive+ Drafts+ Junk+ Sent+ Trash+ (a)> a/b ");
 	reopen(env);
 	assert_int_equal(make(env, "a"), STORE_OK);
 	assert_true(uidvalidity(env, "a") > was);
@@ -260,8 +246,7 @@ static void test_rename_limits(void **state)
 	assert_int_equal(make(env, "a/bcdefgh"), STORE_OK);
 	assert_int_equal(mv(env, "a", name), STORE_BADNAME);
 	assert_int_equal(make(env, "d/2/3/4/5/6/7/8/9/10/11"), STORE_OK);
-	assert_int_equal(mv(env, "d", "q/2/3/4/5/6/7/8/9/10/11"),
-			 STORE_BADNAME);
+	assert_int_equal(mv(env, "d", "q/2/3/4/5/6/7/8/9/10/11"), STORE_BADNAME);
 	assert_int_equal(mv(env, "d", "q/2/3/4/5/6/7/8/9/10"), STORE_OK);
 }
 
@@ -278,14 +263,10 @@ static void test_rename_inbox(void **state)
 
 	assert_int_equal(mv(env, "inbox", "old/mail"), STORE_OK);
 	assert_int_equal(uidvalidity(env, "INBOX"), v);
-	assert_int_equal(store_mailbox_status(env->a, S("INBOX"), &st,
-					      &env->e),
-			 0);
+	assert_int_equal(store_mailbox_status(env->a, S("INBOX"), &st, &env->e), 0);
 	assert_int_equal(st.messages, 0);
 	assert_int_equal(st.uidnext, 6);
-	assert_int_equal(store_mailbox_status(env->a, S("old/mail"), &st,
-					      &env->e),
-			 0);
+	assert_int_equal(store_mailbox_status(env->a, S("old/mail"), &st, &env->e), 0);
 	assert_int_equal(st.messages, 5);
 }
 
@@ -294,22 +275,14 @@ static void test_subscribe(void **state)
 	struct env *env = *state;
 
 	co_enter();
-	assert_int_equal(store_subscribe(env->a, S("no/such"), true, &env->e),
-			 0);
-	assert_int_equal(store_subscribe(env->a, S("no/such"), true, &env->e),
-			 0);
-	assert_int_equal(store_subscribe(env->a, S("Junk"), false, &env->e),
-			 0);
-	assert_int_equal(store_subscribe(env->a, S("a//b"), true, &env->e),
-			 STORE_BADNAME);
-	list_is(env,
-		"INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ (no/such)+ ");
+	assert_int_equal(store_subscribe(env->a, S("no/such"), true, &env->e), 0);
+	assert_int_equal(store_subscribe(env->a, S("no/such"), true, &env->e), 0);
+	assert_int_equal(store_subscribe(env->a, S("Junk"), false, &env->e), 0);
+	assert_int_equal(store_subscribe(env->a, S("a//b"), true, &env->e), STORE_BADNAME);
+	list_is(env, "INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ (no/such)+ ");
 	reopen(env);
-	list_is(env,
-		"INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ (no/such)+ ");
-	assert_int_equal(store_subscribe(env->a, S("no/such"), false,
-					 &env->e),
-			 0);
+	list_is(env, "INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ (no/such)+ ");
+	assert_int_equal(store_subscribe(env->a, S("no/such"), false, &env->e), 0);
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ ");
 }
 

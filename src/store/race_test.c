@@ -72,8 +72,7 @@ static struct store_writer *late_message(void)
 static void do_deliver(void)
 {
 	struct store_writer *w = late_message();
-	struct store_rcpt r[2] = { { .account = 1 },
-				   { .account = 1, .mailbox = S("Sent") } };
+	struct store_rcpt r[2] = { { .account = 1 }, { .account = 1, .mailbox = S("Sent") } };
 	struct err e = ERR_INIT;
 	size_t n = 1 + rng_below(&race.rng, 2);
 
@@ -95,10 +94,8 @@ static void do_append(unsigned box)
 	uint64_t bits = 0;
 
 	/* The first one to come by makes the keyword. */
-	assert_int_equal(store_keyword_bits(race.m[box], &k, 1, true, &bits),
-			 0);
-	int r = t_append(race.m[box], T_MESSAGE,
-			 (struct store_flags){ STORE_SEEN, bits }, &uid);
+	assert_int_equal(store_keyword_bits(race.m[box], &k, 1, true, &bits), 0);
+	int r = t_append(race.m[box], T_MESSAGE, (struct store_flags){ STORE_SEEN, bits }, &uid);
 
 	count(r);
 	if (r == STORE_OK) {
@@ -127,11 +124,8 @@ static void do_flags(unsigned box)
 	struct err e = ERR_INIT;
 
 	co_enter();
-	count(store_flags_change(race.m[box], uids, n,
-				 rng_below(&race.rng, 3),
-				 (struct store_flags){
-					 rng_below(&race.rng, 32), 0 },
-				 &e));
+	count(store_flags_change(race.m[box], uids, n, rng_below(&race.rng, 3),
+				 (struct store_flags){ rng_below(&race.rng, 32), 0 }, &e));
 }
 
 static void do_expunge(unsigned box)
@@ -178,9 +172,7 @@ static void do_view(unsigned box)
 
 	co_enter();
 	arena_init(&arena, 16 << 20);
-	assert_int_equal(store_view_open(race.m[box], rng_below(&race.rng, 2),
-					 &v, &e),
-			 0);
+	assert_int_equal(store_view_open(race.m[box], rng_below(&race.rng, 2), &v, &e), 0);
 	for (int i = 0; i < 4; i++) {
 		struct store_msg x;
 
@@ -251,8 +243,7 @@ static void settle(void)
 		assert_int_equal(race.m[i]->pending_adds, 0);
 	}
 	assert_int_equal(race.a->reserved_messages, 0);
-	assert_int_equal(st[0].messages + st[1].messages + race.removed,
-			 promises);
+	assert_int_equal(st[0].messages + st[1].messages + race.removed, promises);
 }
 
 static void storm(void *arg)
@@ -406,8 +397,7 @@ static void delete_user(void *arg)
 
 		assert_true(x == STORE_OK || x == STORE_NOTFOUND);
 		if (x == STORE_OK) {
-			x = store_append(m, w, (struct store_flags){ 0 }, 0,
-					 0, &uid, &e);
+			x = store_append(m, w, (struct store_flags){ 0 }, 0, 0, &uid, &e);
 			assert_true(x == STORE_OK || x == STORE_GONE);
 			x = store_expunge(m, &uid, 1, false, NULL, &e);
 			assert_true(x == STORE_OK || x == STORE_GONE);
@@ -546,9 +536,7 @@ static void test_two_loops(void **state)
 		assert_int_equal(store_account_create(s, k, 0, 0, &e), 0);
 	}
 	store_close(&s);
-	assert_int_equal(pthread_create(&two.thread, NULL, second_thread,
-					NULL),
-			 0);
+	assert_int_equal(pthread_create(&two.thread, NULL, second_thread, NULL), 0);
 	while (!atomic_load(&two.ready)) {
 		usleep(1000);
 	}
@@ -581,12 +569,9 @@ static void test_two_loops(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_storm),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_poisoned),
-		cmocka_unit_test(test_quota),
-		cmocka_unit_test(test_delete),
-		cmocka_unit_test(test_two_loops),
+		cmocka_unit_test(test_storm),	 cmocka_unit_test(test_full),
+		cmocka_unit_test(test_poisoned), cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_delete),	 cmocka_unit_test(test_two_loops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,8 +11,8 @@
 
 #define PARSE_PIECE (32u * 1024)
 
-CO_FN ssize_t store_read(struct store_mailbox *m, uint32_t uid, uint64_t off,
-			 char *p, size_t n, struct err *e)
+CO_FN ssize_t store_read(struct store_mailbox *m, uint32_t uid, uint64_t off, char *p, size_t n,
+			 struct err *e)
 {
 	const struct msg *msg = box_find(m, uid);
 
@@ -23,16 +23,14 @@ CO_FN ssize_t store_read(struct store_mailbox *m, uint32_t uid, uint64_t off,
 	ssize_t r = kv_blob_read(box_kv(m), msg->blob, off, p, n);
 
 	if (r < 0) {
-		err_set(e, (int)r, "reading a message",
-			"account %llu mailbox %llu uid %u",
-			(unsigned long long)m->a->id,
-			(unsigned long long)m->id, uid);
+		err_set(e, (int)r, "reading a message", "account %llu mailbox %llu uid %u",
+			(unsigned long long)m->a->id, (unsigned long long)m->id, uid);
 	}
 	return r;
 }
 
-CO_FN static int feed_blob(struct kv *kv, struct kv_blob_id blob,
-			   struct mime_parser *p, struct err *e)
+CO_FN static int feed_blob(struct kv *kv, struct kv_blob_id blob, struct mime_parser *p,
+			   struct err *e)
 {
 	char *piece = malloc(PARSE_PIECE);
 	uint64_t off = 0;
@@ -53,9 +51,8 @@ CO_FN static int feed_blob(struct kv *kv, struct kv_blob_id blob,
 	return n < 0 ? err_set(e, (int)n, "reading a message", NULL) : 0;
 }
 
-CO_FN static int parse_anew(struct kv *kv, struct kv_blob_id blob,
-			    struct arena *arena, struct mime_tree *out,
-			    struct err *e)
+CO_FN static int parse_anew(struct kv *kv, struct kv_blob_id blob, struct arena *arena,
+			    struct mime_tree *out, struct err *e)
 {
 	struct mime_parser *p = mime_parser_new(arena);
 
@@ -74,9 +71,8 @@ CO_FN static int parse_anew(struct kv *kv, struct kv_blob_id blob,
 	return r;
 }
 
-CO_FN int store_tree(struct store_mailbox *m, uint32_t uid,
-		     struct arena *arena, struct mime_tree *out,
-		     struct err *e)
+CO_FN int store_tree(struct store_mailbox *m, uint32_t uid, struct arena *arena,
+		     struct mime_tree *out, struct err *e)
 {
 	const struct msg *msg = box_find(m, uid);
 
@@ -88,16 +84,15 @@ CO_FN int store_tree(struct store_mailbox *m, uint32_t uid,
 	uint32_t size = msg->size;
 	struct buf b = BUF_INIT(TREE_KEEP_MAX);
 	struct row_key k = key32('T', uid);
-	int r = kv_get(box_kv(m), part_mailbox(m->a->id, m->id),
-		       key_slice(&k), &b);
+	int r = kv_get(box_kv(m), part_mailbox(m->a->id, m->id), key_slice(&k), &b);
 
 	if (r == KV_OK && b.err == 0) {
 		struct slice kept = arena_dup(arena, buf_slice(&b));
 		struct arena_mark mark = arena_mark(arena);
 
 		buf_fini(&b);
-		if (kept.p && mime_tree_decode(kept, arena, out) == 0 &&
-		    out->root && out->size == size) {
+		if (kept.p && mime_tree_decode(kept, arena, out) == 0 && out->root &&
+		    out->size == size) {
 			return STORE_OK;
 		}
 		arena_reset(arena, mark);

@@ -20,9 +20,9 @@ struct row_key key1(char kind)
 
 struct row_key key32(char kind, uint32_t v)
 {
-	struct row_key k = { .b = { kind, (char)(v >> 24), (char)(v >> 16),
-				    (char)(v >> 8), (char)v },
-			     .n = 5 };
+	struct row_key k = {
+		.b = { kind, (char)(v >> 24), (char)(v >> 16), (char)(v >> 8), (char)v }, .n = 5
+	};
 
 	return k;
 }
@@ -238,8 +238,7 @@ static void put_fixed(struct buf *out, const struct msg *m, int64_t base)
 {
 	buf_varint(out, m->size);
 	buf_varint(out, m->extra);
-	put_signed(out, (int64_t)((uint64_t)m->internal_date -
-				  (uint64_t)base));
+	put_signed(out, (int64_t)((uint64_t)m->internal_date - (uint64_t)base));
 	put_signed(out, m->zone);
 	put_signed(out, (int64_t)((uint64_t)m->save_date - (uint64_t)base));
 	buf_add(out, slice_make((const char *)m->blob.b, sizeof(m->blob.b)));
@@ -249,14 +248,12 @@ static void get_fixed(struct cur *c, struct msg *m, int64_t base)
 {
 	m->size = get_u32(c);
 	m->extra = get_u32(c);
-	m->internal_date =
-		(int64_t)((uint64_t)get_signed(c) + (uint64_t)base);
+	m->internal_date = (int64_t)((uint64_t)get_signed(c) + (uint64_t)base);
 	int64_t zone = get_signed(c);
 	uint64_t saved = (uint64_t)get_signed(c) + (uint64_t)base;
 	struct slice blob = cur_take(c, sizeof(m->blob.b));
 
-	if (c->err || saved > UINT32_MAX || zone < INT16_MIN ||
-	    zone > INT16_MAX) {
+	if (c->err || saved > UINT32_MAX || zone < INT16_MIN || zone > INT16_MAX) {
 		cur_fail(c, -ERANGE);
 		return;
 	}
@@ -287,8 +284,7 @@ int single_get(uint32_t uid, struct slice v, struct msg *out)
 	return uid == 0 ? -EIO : close_row(&c);
 }
 
-void flags_page_put(const struct msg *m, size_t n, uint32_t page,
-		    struct buf *out)
+void flags_page_put(const struct msg *m, size_t n, uint32_t page, struct buf *out)
 {
 	assert(n <= PAGE_UIDS);
 	buf_put8(out, ROW_VERSION);
@@ -299,8 +295,7 @@ void flags_page_put(const struct msg *m, size_t n, uint32_t page,
 	}
 }
 
-void fixed_page_put(const struct msg *m, size_t n, uint32_t page,
-		    struct buf *out)
+void fixed_page_put(const struct msg *m, size_t n, uint32_t page, struct buf *out)
 {
 	int64_t base = 0;
 
@@ -314,8 +309,7 @@ void fixed_page_put(const struct msg *m, size_t n, uint32_t page,
 	}
 }
 
-int flags_page_get(uint32_t page, struct slice v, struct msg *m,
-		   size_t *n_out)
+int flags_page_get(uint32_t page, struct slice v, struct msg *m, size_t *n_out)
 {
 	struct cur c;
 	int r = open_row(&c, v);

@@ -19,17 +19,13 @@ static void fuzz_page(struct slice v)
 	fixed = slice_from(v, v.n / 2);
 	flags.n = v.n / 2;
 	(void)fixed_page_blobs(3, fixed, m);
-	if (flags_page_get(3, flags, m, &k) == 0 &&
-	    fixed_page_get(3, fixed, m, k) == 0) {
+	if (flags_page_get(3, flags, m, &k) == 0 && fixed_page_get(3, fixed, m, k) == 0) {
 		flags_page_put(m, k, 3, &out);
-		assert(flags_page_get(3, buf_slice(&out), m + PAGE_UIDS,
-				      &again) == 0);
+		assert(flags_page_get(3, buf_slice(&out), m + PAGE_UIDS, &again) == 0);
 		buf_reset(&out);
 		fixed_page_put(m, k, 3, &out);
-		assert(fixed_page_get(3, buf_slice(&out), m + PAGE_UIDS,
-				      again) == 0);
-		assert(again == k &&
-		       memcmp(m, m + PAGE_UIDS, k * sizeof(*m)) == 0);
+		assert(fixed_page_get(3, buf_slice(&out), m + PAGE_UIDS, again) == 0);
+		assert(again == k && memcmp(m, m + PAGE_UIDS, k * sizeof(*m)) == 0);
 	}
 	buf_fini(&out);
 	free(m);
@@ -107,13 +103,11 @@ static void fuzz_account(struct slice v)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static void (*const row[])(struct slice) = {
-		fuzz_page,     fuzz_single, fuzz_vanished,
-		fuzz_keywords, fuzz_head,   fuzz_account,
+		fuzz_page, fuzz_single, fuzz_vanished, fuzz_keywords, fuzz_head, fuzz_account,
 	};
 
 	if (n) {
-		row[data[0] % ARRAY_LEN(row)](
-			slice_make((const char *)data + 1, n - 1));
+		row[data[0] % ARRAY_LEN(row)](slice_make((const char *)data + 1, n - 1));
 	}
 	return 0;
 }

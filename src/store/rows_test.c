@@ -40,9 +40,7 @@ static void test_single(void **state)
 	assert_int_equal(single_get(77, buf_slice(&b), &r), 0);
 	assert_memory_equal(&m, &r, sizeof(m));
 	for (size_t n = 0; n < b.n; n++) {
-		assert_int_equal(single_get(77, slice_sub(buf_slice(&b), 0, n),
-					    &r),
-				 -EIO);
+		assert_int_equal(single_get(77, slice_sub(buf_slice(&b), 0, n), &r), -EIO);
 	}
 	buf_addc(&b, 0);
 	assert_int_equal(single_get(77, buf_slice(&b), &r), -EIO);
@@ -69,8 +67,7 @@ static void test_page(void **state)
 	assert_int_equal(fixed_page_get(5, buf_slice(&fixed), r, n), 0);
 	assert_memory_equal(m, r, sizeof(m));
 	/* One message less in one of them: they do not match. */
-	assert_int_equal(fixed_page_get(5, buf_slice(&fixed), r, n - 1),
-			 -EIO);
+	assert_int_equal(fixed_page_get(5, buf_slice(&fixed), r, n - 1), -EIO);
 	buf_reset(&fixed);
 	fixed_page_put(m + 1, PAGE_UIDS - 1, 5, &fixed);
 	assert_int_equal(fixed_page_get(5, buf_slice(&fixed), r, n), -EIO);
@@ -80,8 +77,7 @@ static void test_page(void **state)
 	/* A page that cannot be. */
 	buf_reset(&flags);
 	flags_page_put(m, 1, 5, &flags);
-	assert_int_equal(flags_page_get(UINT32_MAX, buf_slice(&flags), r, &n),
-			 -EIO);
+	assert_int_equal(flags_page_get(UINT32_MAX, buf_slice(&flags), r, &n), -EIO);
 	buf_fini(&flags);
 	buf_fini(&fixed);
 }
@@ -176,12 +172,9 @@ static void test_head(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_single),
-		cmocka_unit_test(test_page),
-		cmocka_unit_test(test_small_when_alike),
-		cmocka_unit_test(test_vanished),
-		cmocka_unit_test(test_keywords),
+		cmocka_unit_test(test_keys),	 cmocka_unit_test(test_single),
+		cmocka_unit_test(test_page),	 cmocka_unit_test(test_small_when_alike),
+		cmocka_unit_test(test_vanished), cmocka_unit_test(test_keywords),
 		cmocka_unit_test(test_head),
 	};
 

@@ -53,10 +53,8 @@ CO_FN static int check_format(struct kv *kv, struct err *e)
 
 		buf_fini(&b);
 		if (version > ROW_VERSION) {
-			return err_set(e, -EPROTO,
-				       "store was written by a newer version",
-				       "format %d, this program knows %d",
-				       version, ROW_VERSION);
+			return err_set(e, -EPROTO, "store was written by a newer version",
+				       "format %d, this program knows %d", version, ROW_VERSION);
 		}
 		return 0;
 	}
@@ -78,8 +76,7 @@ CO_FN static int check_format(struct kv *kv, struct err *e)
 	return store_result(r, e, "making the store");
 }
 
-CO_FN int store_open(const struct store_opts *o, struct store **out,
-		     struct err *e)
+CO_FN int store_open(const struct store_opts *o, struct store **out, struct err *e)
 {
 	int r = check_format(o->kv, e);
 
@@ -140,8 +137,7 @@ void home_assert(const struct home *h)
 	assert(!h->loop || !co_self() || co_loop_self() == h->loop);
 }
 
-CO_FN int home_call(struct store *s, store_id account, int (*fn)(void *),
-		    void *arg)
+CO_FN int home_call(struct store *s, store_id account, int (*fn)(void *), void *arg)
 {
 	return co_call(home_of(s, account)->loop, fn, arg);
 }

@@ -31,24 +31,24 @@
 #include "co/co.h"
 #include "mime/mime.h"
 
-#define STORE_NAME_MAX 255	/* bytes of a mailbox name */
-#define STORE_DEPTH_MAX 20	/* levels of a mailbox name */
+#define STORE_NAME_MAX 255	 /* bytes of a mailbox name */
+#define STORE_DEPTH_MAX 20	 /* levels of a mailbox name */
 #define STORE_MAILBOXES_MAX 2000 /* of one account */
-#define STORE_KEYWORDS_MAX 64	/* different keywords in one mailbox */
-#define STORE_KEYWORD_MAX 64	/* bytes of one keyword */
+#define STORE_KEYWORDS_MAX 64	 /* different keywords in one mailbox */
+#define STORE_KEYWORD_MAX 64	 /* bytes of one keyword */
 
 enum store_result {
 	STORE_OK = 0,
-	STORE_NOTFOUND = 1,  /* account, mailbox or message does not exist */
-	STORE_EXISTS = 2,    /* name is taken */
-	STORE_OVERQUOTA = 3, /* would go over the account's quota */
-	STORE_FULL = 4,	     /* no room on the disk (452 4.3.1) */
-	STORE_LIMIT = 5,     /* too many mailboxes, keywords, levels */
-	STORE_BADNAME = 6,   /* not a possible mailbox name */
-	STORE_INUSE = 7,     /* maildrop is locked by another POP3 session */
-	STORE_GONE = 8,	     /* mailbox was deleted under the caller */
+	STORE_NOTFOUND = 1,    /* account, mailbox or message does not exist */
+	STORE_EXISTS = 2,      /* name is taken */
+	STORE_OVERQUOTA = 3,   /* would go over the account's quota */
+	STORE_FULL = 4,	       /* no room on the disk (452 4.3.1) */
+	STORE_LIMIT = 5,       /* too many mailboxes, keywords, levels */
+	STORE_BADNAME = 6,     /* not a possible mailbox name */
+	STORE_INUSE = 7,       /* maildrop is locked by another POP3 session */
+	STORE_GONE = 8,	       /* mailbox was deleted under the caller */
 	STORE_HASCHILDREN = 9, /* reserved for callers; delete keeps children */
-	STORE_FORBIDDEN = 10 /* INBOX may not be deleted, and the like */
+	STORE_FORBIDDEN = 10   /* INBOX may not be deleted, and the like */
 };
 
 typedef uint64_t store_id; /* account or mailbox; 0 is none */
@@ -66,11 +66,10 @@ struct store_opts {
 	const char *tmp_dir;	/* for spools; may be NULL: memory only */
 	struct co_loop **loops; /* homes; n_loops 0: the calling thread */
 	size_t n_loops;
-	uint64_t message_max;	/* bytes; 0: 50 MiB */
+	uint64_t message_max; /* bytes; 0: 50 MiB */
 };
 /* 0; -EPROTO a newer format; -errno. */
-CO_FN int store_open(const struct store_opts *o, struct store **out,
-		     struct err *e);
+CO_FN int store_open(const struct store_opts *o, struct store **out, struct err *e);
 /* All handles must be gone. */
 void store_close(struct store **sp);
 /* The loop an account lives on; NULL without loops. */
@@ -95,14 +94,13 @@ void store_stats(struct store *s, struct store_stats *out);
  * their special uses, subscribed. id comes from the directory and is never
  * reused. quotas: 0 none. STORE_EXISTS if it is there already.
  */
-CO_FN int store_account_create(struct store *s, store_id id,
-			       uint64_t quota_bytes, uint64_t quota_messages,
-			       struct err *e);
+CO_FN int store_account_create(struct store *s, store_id id, uint64_t quota_bytes,
+			       uint64_t quota_messages, struct err *e);
 /* Removes all its mail. STORE_NOTFOUND. Open sessions see STORE_GONE. */
 CO_FN int store_account_delete(struct store *s, store_id id, struct err *e);
 /* On the home loop. Reference-counted; STORE_NOTFOUND. */
-CO_FN int store_account_open(struct store *s, store_id id,
-			     struct store_account **out, struct err *e);
+CO_FN int store_account_open(struct store *s, store_id id, struct store_account **out,
+			     struct err *e);
 void store_account_close(struct store_account **ap);
 store_id store_account_id(const struct store_account *a);
 
@@ -110,14 +108,12 @@ struct store_usage {
 	uint64_t bytes, messages;	      /* counted once per message row */
 	uint64_t quota_bytes, quota_messages; /* 0: none */
 };
-void store_account_usage(const struct store_account *a,
-			 struct store_usage *out);
+void store_account_usage(const struct store_account *a, struct store_usage *out);
 /* Any loop. Sets the limits (0: none). */
-CO_FN int store_quota_set(struct store *s, store_id id, uint64_t bytes,
-			  uint64_t messages, struct err *e);
+CO_FN int store_quota_set(struct store *s, store_id id, uint64_t bytes, uint64_t messages,
+			  struct err *e);
 /* Any loop. */
-CO_FN int store_usage(struct store *s, store_id id, struct store_usage *out,
-		      struct err *e);
+CO_FN int store_usage(struct store *s, store_id id, struct store_usage *out, struct err *e);
 /* Any loop: would a message of this size fit? STORE_OK, STORE_OVERQUOTA,
  * STORE_NOTFOUND, STORE_FULL. A hint for RCPT; delivery decides. */
 CO_FN int store_would_fit(struct store *s, store_id id, uint64_t size);
@@ -132,19 +128,19 @@ void store_maildrop_unlock(struct store_account *a);
 /* ---- mailboxes ---------------------------------------------------------- */
 
 enum store_use { /* RFC 6154 special uses, a bit set */
-	STORE_USE_ARCHIVE = 1,
-	STORE_USE_DRAFTS = 2,
-	STORE_USE_JUNK = 4,
-	STORE_USE_SENT = 8,
-	STORE_USE_TRASH = 16,
-	STORE_USE_FLAGGED = 32,
-	STORE_USE_ALL = 64
+		 STORE_USE_ARCHIVE = 1,
+		 STORE_USE_DRAFTS = 2,
+		 STORE_USE_JUNK = 4,
+		 STORE_USE_SENT = 8,
+		 STORE_USE_TRASH = 16,
+		 STORE_USE_FLAGGED = 32,
+		 STORE_USE_ALL = 64
 };
 
 struct store_mailbox_info {
 	store_id id;
-	struct slice name;  /* UTF-8, NFC */
-	bool exists;	    /* false: only a subscription, or only a parent */
+	struct slice name; /* UTF-8, NFC */
+	bool exists;	   /* false: only a subscription, or only a parent */
 	bool noselect;
 	bool subscribed;
 	bool has_children;
@@ -156,28 +152,25 @@ struct store_mailbox_info {
  * The array and names are in the arena. 0 or -ENOMEM.
  */
 CO_FN int store_mailbox_list(struct store_account *a, struct arena *arena,
-			     struct store_mailbox_info **out, size_t *n_out,
-			     struct err *e);
+			     struct store_mailbox_info **out, size_t *n_out, struct err *e);
 /* Creates parents too. EXISTS, BADNAME, LIMIT. */
-CO_FN int store_mailbox_create(struct store_account *a, struct slice name,
-			       unsigned uses, struct err *e);
+CO_FN int store_mailbox_create(struct store_account *a, struct slice name, unsigned uses,
+			       struct err *e);
 /*
  * NOTFOUND, FORBIDDEN (INBOX). Children stay (RFC 3501 6.3.4). Messages are
  * gone for good when this returns; the name, created again, has a higher
  * UIDVALIDITY.
  */
-CO_FN int store_mailbox_delete(struct store_account *a, struct slice name,
-			       struct err *e);
+CO_FN int store_mailbox_delete(struct store_account *a, struct slice name, struct err *e);
 /*
  * With its children; INBOX moves its messages into the new mailbox and stays
  * (RFC 3501 6.3.5). EXISTS, NOTFOUND, BADNAME, LIMIT. UIDs and UIDVALIDITY
  * of renamed mailboxes stay.
  */
-CO_FN int store_mailbox_rename(struct store_account *a, struct slice from,
-			       struct slice to, struct err *e);
+CO_FN int store_mailbox_rename(struct store_account *a, struct slice from, struct slice to,
+			       struct err *e);
 /* Names need not exist to be subscribed (RFC 3501 6.3.6). */
-CO_FN int store_subscribe(struct store_account *a, struct slice name, bool on,
-			  struct err *e);
+CO_FN int store_subscribe(struct store_account *a, struct slice name, bool on, struct err *e);
 /* NFC, INBOX upper case, checked: levels, length, controls, empty levels,
  * '*' and '%'. STORE_OK or STORE_BADNAME. */
 int store_name_canon(struct slice name, struct buf *out);
@@ -193,15 +186,14 @@ struct store_status {
 	uint64_t size;
 	uint64_t highestmodseq;
 };
-CO_FN int store_mailbox_status(struct store_account *a, struct slice name,
-			       struct store_status *out, struct err *e);
+CO_FN int store_mailbox_status(struct store_account *a, struct slice name, struct store_status *out,
+			       struct err *e);
 
 /* Opens by name; reference-counted. NOTFOUND (also for noselect). */
-CO_FN int store_mailbox_open(struct store_account *a, struct slice name,
-			     struct store_mailbox **out, struct err *e);
+CO_FN int store_mailbox_open(struct store_account *a, struct slice name, struct store_mailbox **out,
+			     struct err *e);
 void store_mailbox_close(struct store_mailbox **mp);
-void store_mailbox_get_status(const struct store_mailbox *m,
-			      struct store_status *out);
+void store_mailbox_get_status(const struct store_mailbox *m, struct store_status *out);
 /* True once deleted under us: everything else answers STORE_GONE. */
 bool store_mailbox_gone(const struct store_mailbox *m);
 struct store_account *store_mailbox_account(const struct store_mailbox *m);
@@ -227,25 +219,25 @@ struct store_msg {
 	uint32_t uid;
 	struct store_flags flags;
 	uint64_t modseq;
-	uint64_t size;		/* octets as stored */
-	uint64_t wire_size;	/* octets in canonical CRLF form (POP3) */
-	int64_t internal_date;	/* unix seconds */
-	int32_t internal_zone;	/* minutes east, as given at APPEND */
+	uint64_t size;	       /* octets as stored */
+	uint64_t wire_size;    /* octets in canonical CRLF form (POP3) */
+	int64_t internal_date; /* unix seconds */
+	int32_t internal_zone; /* minutes east, as given at APPEND */
 	int64_t save_date;
 	unsigned char guid[16]; /* same for all copies of the same bytes */
 };
 
 /* Keyword names of this mailbox, bit i = names[i]; in the arena. */
-CO_FN int store_keywords(struct store_mailbox *m, struct arena *arena,
-			 struct slice **names_out, size_t *n_out);
+CO_FN int store_keywords(struct store_mailbox *m, struct arena *arena, struct slice **names_out,
+			 size_t *n_out);
 /*
  * Bits for keyword names (case-insensitive, case of the first use kept),
  * entered into the table when create is true (with the next commit).
  * STORE_OK; STORE_LIMIT (table full); names not known and not created are
  * left out.
  */
-int store_keyword_bits(struct store_mailbox *m, const struct slice *names,
-		       size_t n, bool create, uint64_t *bits_out);
+int store_keyword_bits(struct store_mailbox *m, const struct slice *names, size_t n, bool create,
+		       uint64_t *bits_out);
 
 /* ---- views -------------------------------------------------------------- */
 
@@ -256,8 +248,7 @@ int store_keyword_bits(struct store_mailbox *m, const struct slice *names,
  * number in old views as far as their rows are kept in memory.
  */
 /* rw views take the \Recent messages for themselves (RFC 3501 2.3.2). */
-CO_FN int store_view_open(struct store_mailbox *m, bool rw,
-			  struct store_view **out, struct err *e);
+CO_FN int store_view_open(struct store_mailbox *m, bool rw, struct store_view **out, struct err *e);
 void store_view_close(struct store_view **vp);
 struct store_mailbox *store_view_mailbox(const struct store_view *v);
 uint32_t store_view_count(const struct store_view *v);
@@ -269,8 +260,7 @@ uint32_t store_view_seq(const struct store_view *v, uint32_t uid);
 uint32_t store_view_lower(const struct store_view *v, uint32_t uid);
 /* Current facts of number seq. STORE_OK; STORE_NOTFOUND: expunged by another
  * session (fields from before the expunge are still given). */
-int store_view_msg(const struct store_view *v, uint32_t seq,
-		   struct store_msg *out);
+int store_view_msg(const struct store_view *v, uint32_t seq, struct store_msg *out);
 bool store_view_recent(const struct store_view *v, uint32_t seq);
 uint32_t store_view_recent_count(const struct store_view *v);
 
@@ -287,7 +277,7 @@ struct store_diff {
 	bool exists_changed;
 	uint32_t recent;
 	bool recent_changed;
-	bool keywords_changed; /* announce FLAGS */
+	bool keywords_changed;	      /* announce FLAGS */
 	struct store_change *changed; /* flags changed since last told */
 	size_t n_changed;
 };
@@ -312,15 +302,14 @@ struct co_event *store_view_event(struct store_view *v);
  * Up to n bytes of the message from off: bytes read, 0 at the end, -ENOENT
  * (expunged and gone), -EIO (damaged), -errno.
  */
-CO_FN ssize_t store_read(struct store_mailbox *m, uint32_t uid, uint64_t off,
-			 char *p, size_t n, struct err *e);
+CO_FN ssize_t store_read(struct store_mailbox *m, uint32_t uid, uint64_t off, char *p, size_t n,
+			 struct err *e);
 /*
  * The parts of a message, computed at delivery and kept (derived data: parsed
  * anew when missing or damaged). Memory from the arena.
  */
-CO_FN int store_tree(struct store_mailbox *m, uint32_t uid,
-		     struct arena *arena, struct mime_tree *out,
-		     struct err *e);
+CO_FN int store_tree(struct store_mailbox *m, uint32_t uid, struct arena *arena,
+		     struct mime_tree *out, struct err *e);
 
 /* ---- writing messages --------------------------------------------------- */
 
@@ -330,11 +319,10 @@ CO_FN int store_tree(struct store_mailbox *m, uint32_t uid,
  */
 struct store_writer;
 /* meta: who it is for, for salvage. STORE_OK, STORE_FULL, <0. */
-CO_FN int store_writer_new(struct store *s, struct slice meta,
-			   struct store_writer **out, struct err *e);
-/* STORE_OK, STORE_FULL, -EMSGSIZE (above message_max), <0. */
-CO_FN int store_writer_add(struct store_writer *w, struct slice data,
+CO_FN int store_writer_new(struct store *s, struct slice meta, struct store_writer **out,
 			   struct err *e);
+/* STORE_OK, STORE_FULL, -EMSGSIZE (above message_max), <0. */
+CO_FN int store_writer_add(struct store_writer *w, struct slice data, struct err *e);
 /* End of the message. */
 CO_FN int store_writer_end(struct store_writer *w, struct err *e);
 uint64_t store_writer_size(const struct store_writer *w);
@@ -343,25 +331,24 @@ const struct mime_tree *store_writer_tree(const struct store_writer *w);
 void store_writer_free(struct store_writer **wp);
 
 /* One message into an open mailbox. OVERQUOTA, FULL, GONE. */
-CO_FN int store_append(struct store_mailbox *m, struct store_writer *w,
-		       struct store_flags flags, int64_t internal_date,
-		       int32_t zone, uint32_t *uid_out, struct err *e);
+CO_FN int store_append(struct store_mailbox *m, struct store_writer *w, struct store_flags flags,
+		       int64_t internal_date, int32_t zone, uint32_t *uid_out, struct err *e);
 
 struct store_rcpt {
-	store_id account;	/* in */
-	struct slice mailbox;	/* in: name, or empty for INBOX; a name that
+	store_id account;     /* in */
+	struct slice mailbox; /* in: name, or empty for INBOX; a name that
 				   does not exist falls back to INBOX */
-	int result;		/* out: STORE_OK, _NOTFOUND, _OVERQUOTA, _FULL
+	int result;	      /* out: STORE_OK, _NOTFOUND, _OVERQUOTA, _FULL
 				   or <0 */
-	uint32_t uid;		/* out */
+	uint32_t uid;	      /* out */
 };
 /*
  * Any loop. Delivers to all of them, the bytes stored once; accounts of the
  * same home go into one commit. When it returns, each rcpt's result is the
  * durable truth. 0 (look at the results) or -errno (none was delivered).
  */
-CO_FN int store_deliver(struct store *s, struct store_writer *w,
-			struct store_rcpt *rcpts, size_t n, struct err *e);
+CO_FN int store_deliver(struct store *s, struct store_writer *w, struct store_rcpt *rcpts, size_t n,
+			struct err *e);
 
 /* ---- changing messages -------------------------------------------------- */
 
@@ -370,17 +357,15 @@ enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
  * For each of the n uids (ascending; missing ones are skipped). One commit
  * (one for each 100,000 messages, for this and for expunge). GONE, LIMIT.
  */
-CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids,
-			     size_t n, enum store_flag_op op,
-			     struct store_flags flags, struct err *e);
+CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids, size_t n,
+			     enum store_flag_op op, struct store_flags flags, struct err *e);
 /*
  * Removes those of the n uids (ascending) that still exist; with
  * only_deleted, only those marked \Deleted now. uids NULL: all messages.
  * *removed_out: how many. Durable and final.
  */
-CO_FN int store_expunge(struct store_mailbox *m, const uint32_t *uids,
-			size_t n, bool only_deleted, size_t *removed_out,
-			struct err *e);
+CO_FN int store_expunge(struct store_mailbox *m, const uint32_t *uids, size_t n, bool only_deleted,
+			size_t *removed_out, struct err *e);
 /*
  * Copies (or moves: copy and expunge in one commit) the uids that exist, in
  * order, to another mailbox of the same account (may be the same one).
@@ -388,8 +373,7 @@ CO_FN int store_expunge(struct store_mailbox *m, const uint32_t *uids,
  * nothing. OVERQUOTA, FULL, GONE, LIMIT (keywords; more than 100,000).
  */
 CO_FN int store_copy(struct store_mailbox *m, const uint32_t *uids, size_t n,
-		     struct store_mailbox *dst, bool move,
-		     uint32_t *dst_uids_out, struct err *e);
+		     struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e);
 
 /* UIDs first..last, both included. */
 struct store_uid_range {
@@ -400,15 +384,13 @@ struct store_uid_range {
  * in the arena. Where the marks of long ago are forgotten, every UID below
  * UIDNEXT that does not exist is given instead. GONE.
  */
-CO_FN int store_vanished(struct store_mailbox *m, uint64_t since,
-			 struct arena *arena, struct store_uid_range **out,
-			 size_t *n_out, struct err *e);
+CO_FN int store_vanished(struct store_mailbox *m, uint64_t since, struct arena *arena,
+			 struct store_uid_range **out, size_t *n_out, struct err *e);
 
 /* ---- checking ----------------------------------------------------------- */
 
 /* Recomputes counters and references; calls found for each difference.
  * Returns the number of problems or <0. Any loop; slow. */
-CO_FN int store_check(struct store *s,
-		      void (*found)(void *arg, const char *text), void *arg);
+CO_FN int store_check(struct store *s, void (*found)(void *arg, const char *text), void *arg);
 
 #endif

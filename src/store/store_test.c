@@ -79,22 +79,18 @@ static struct store_msg msg(struct store_view *v, uint32_t seq)
 	return x;
 }
 
-static int flags(struct env *env, uint32_t uid, enum store_flag_op op,
-		 uint32_t system, uint64_t kw)
+static int flags(struct env *env, uint32_t uid, enum store_flag_op op, uint32_t system, uint64_t kw)
 {
 	co_enter();
-	return store_flags_change(env->m, &uid, 1, op,
-				  (struct store_flags){ system, kw }, &env->e);
+	return store_flags_change(env->m, &uid, 1, op, (struct store_flags){ system, kw }, &env->e);
 }
 
-static size_t expunge(struct env *env, const uint32_t *uids, size_t n,
-		      bool only)
+static size_t expunge(struct env *env, const uint32_t *uids, size_t n, bool only)
 {
 	size_t gone = 0;
 
 	co_enter();
-	assert_int_equal(store_expunge(env->m, uids, n, only, &gone, &env->e),
-			 0);
+	assert_int_equal(store_expunge(env->m, uids, n, only, &gone, &env->e), 0);
 	return gone;
 }
 
@@ -104,12 +100,9 @@ static void test_account(void **state)
 	struct store_account *a = NULL;
 
 	co_enter();
-	assert_int_equal(store_account_create(env->s, 1, 0, 0, &env->e),
-			 STORE_EXISTS);
-	assert_int_equal(store_account_open(env->s, 9, &a, &env->e),
-			 STORE_NOTFOUND);
-	assert_int_equal(t_deliver(env->s, 9, T_MESSAGE, NULL),
-			 STORE_NOTFOUND);
+	assert_int_equal(store_account_create(env->s, 1, 0, 0, &env->e), STORE_EXISTS);
+	assert_int_equal(store_account_open(env->s, 9, &a, &env->e), STORE_NOTFOUND);
+	assert_int_equal(t_deliver(env->s, 9, T_MESSAGE, NULL), STORE_NOTFOUND);
 	assert_int_equal(store_account_create(env->s, 9, 0, 0, &env->e), 0);
 	assert_int_equal(t_deliver(env->s, 9, T_MESSAGE, NULL), 0);
 	a = t_account(env->s, 9);
@@ -119,13 +112,9 @@ static void test_account(void **state)
 	assert_true(store_mailbox_gone(m));
 	uint32_t uid;
 
-	assert_int_equal(t_append(m, T_MESSAGE, (struct store_flags){ 0 },
-				  &uid),
-			 STORE_GONE);
-	assert_int_equal(t_deliver(env->s, 9, T_MESSAGE, NULL),
-			 STORE_NOTFOUND);
-	assert_int_equal(store_account_delete(env->s, 9, &env->e),
-			 STORE_NOTFOUND);
+	assert_int_equal(t_append(m, T_MESSAGE, (struct store_flags){ 0 }, &uid), STORE_GONE);
+	assert_int_equal(t_deliver(env->s, 9, T_MESSAGE, NULL), STORE_NOTFOUND);
+	assert_int_equal(store_account_delete(env->s, 9, &env->e), STORE_NOTFOUND);
 	store_mailbox_close(&m);
 	store_account_close(&a);
 
@@ -154,21 +143,14 @@ static void test_deliver(void **state)
 		assert_int_equal(st.recent, 3);
 		assert_int_equal(st.uidnext, 4);
 		assert_int_equal(st.size, 3 * (sizeof(T_MESSAGE) - 1));
-		ssize_t n = store_read(env->m, 2, 0, piece, sizeof(piece),
-				       &env->e);
+		ssize_t n = store_read(env->m, 2, 0, piece, sizeof(piece), &env->e);
 
 		assert_int_equal(n, sizeof(T_MESSAGE) - 1);
 		assert_memory_equal(piece, T_MESSAGE, (size_t)n);
-		assert_int_equal(store_read(env->m, 2, 10, piece, 4,
-					    &env->e),
-				 4);
+		assert_int_equal(store_read(env->m, 2, 10, piece, 4, &env->e), 4);
 		assert_memory_equal(piece, &T_MESSAGE[10], 4);
-		assert_int_equal(store_read(env->m, 2, 1000, piece, 4,
-					    &env->e),
-				 0);
-		assert_int_equal(store_read(env->m, 77, 0, piece, 4,
-					    &env->e),
-				 -ENOENT);
+		assert_int_equal(store_read(env->m, 2, 1000, piece, 4, &env->e), 0);
+		assert_int_equal(store_read(env->m, 77, 0, piece, 4, &env->e), -ENOENT);
 		reopen(env);
 	}
 }
@@ -236,10 +218,7 @@ static void test_append(void **state)
 	assert_int_equal(store_keyword_bits(env->m, kw, 2, true, &bits), 0);
 	assert_int_equal(bits, 3);
 	assert_int_equal(t_append(env->m, T_MESSAGE,
-				  (struct store_flags){ STORE_SEEN |
-								STORE_DRAFT,
-							bits },
-				  &uid),
+				  (struct store_flags){ STORE_SEEN | STORE_DRAFT, bits }, &uid),
 			 0);
 	reopen(env);
 	struct store_view *v = view(env, false);
@@ -276,20 +255,16 @@ static void test_keyword_limit(void **state)
 		snprintf(name, sizeof(name), "k%u", i);
 		struct slice k = slice_cstr(name);
 
-		assert_int_equal(store_keyword_bits(env->m, &k, 1, true,
-						    &bits),
-				 0);
+		assert_int_equal(store_keyword_bits(env->m, &k, 1, true, &bits), 0);
 		all |= bits;
 	}
 	assert_true(all == UINT64_MAX);
 	struct slice more = S("more");
 
-	assert_int_equal(store_keyword_bits(env->m, &more, 1, true, &bits),
-			 STORE_LIMIT);
+	assert_int_equal(store_keyword_bits(env->m, &more, 1, true, &bits), STORE_LIMIT);
 	memset(name, 'x', sizeof(name));
 	more = slice_make(name, 65);
-	assert_int_equal(store_keyword_bits(env->m, &more, 1, true, &bits),
-			 STORE_LIMIT);
+	assert_int_equal(store_keyword_bits(env->m, &more, 1, true, &bits), STORE_LIMIT);
 	fill(env, 1);
 	assert_int_equal(flags(env, 1, STORE_FLAGS_ADD, 0, UINT64_MAX), 0);
 	reopen(env);
@@ -309,28 +284,21 @@ static void test_flags(void **state)
 	struct store_view *v = view(env, true);
 
 	for (uint32_t uid = 60; uid <= 70; uid++) {
-		assert_int_equal(flags(env, uid, STORE_FLAGS_SET,
-				       STORE_SEEN | STORE_DELETED, 0),
+		assert_int_equal(flags(env, uid, STORE_FLAGS_SET, STORE_SEEN | STORE_DELETED, 0),
 				 0);
-		assert_int_equal(flags(env, uid, STORE_FLAGS_REMOVE,
-				       STORE_SEEN, 0),
-				 0);
-		assert_int_equal(flags(env, uid, STORE_FLAGS_ADD,
-				       STORE_FLAGGED, 0),
-				 0);
+		assert_int_equal(flags(env, uid, STORE_FLAGS_REMOVE, STORE_SEEN, 0), 0);
+		assert_int_equal(flags(env, uid, STORE_FLAGS_ADD, STORE_FLAGGED, 0), 0);
 	}
 	uint64_t before = env->m->modseq;
 
-	assert_int_equal(flags(env, 60, STORE_FLAGS_ADD, STORE_FLAGGED, 0),
-			 0);
+	assert_int_equal(flags(env, 60, STORE_FLAGS_ADD, STORE_FLAGGED, 0), 0);
 	assert_int_equal(flags(env, 999, STORE_FLAGS_ADD, STORE_SEEN, 0), 0);
 	assert_int_equal(env->m->modseq, before); /* nothing changed */
 	store_view_close(&v);
 	reopen(env);
 	v = view(env, false);
 	for (uint32_t seq = 60; seq <= 70; seq++) {
-		assert_int_equal(msg(v, seq).flags.system,
-				 STORE_FLAGGED | STORE_DELETED);
+		assert_int_equal(msg(v, seq).flags.system, STORE_FLAGGED | STORE_DELETED);
 	}
 	store_mailbox_get_status(env->m, &st);
 	assert_int_equal(st.deleted, 11);
@@ -348,8 +316,7 @@ static void test_expunge(void **state)
 	co_enter();
 	fill(env, FOLD_AT + 10);
 	assert_int_equal(flags(env, 3, STORE_FLAGS_ADD, STORE_DELETED, 0), 0);
-	assert_int_equal(flags(env, 66, STORE_FLAGS_ADD, STORE_DELETED, 0),
-			 0);
+	assert_int_equal(flags(env, 66, STORE_FLAGS_ADD, STORE_DELETED, 0), 0);
 	assert_int_equal(expunge(env, some, 6, true), 1); /* uid 3 */
 	assert_int_equal(expunge(env, some, 6, false), 4);
 	assert_int_equal(expunge(env, NULL, 0, true), 1); /* uid 66 */
@@ -390,30 +357,22 @@ static void test_vanished(void **state)
 
 	expunge(env, some + 4, 2, false);
 	reopen(env);
-	assert_int_equal(store_vanished(env->m, start, &env->arena, &r, &n,
-					&env->e),
-			 0);
+	assert_int_equal(store_vanished(env->m, start, &env->arena, &r, &n, &env->e), 0);
 	assert_int_equal(n, 3);
 	assert_int_equal(r[0].first, 2);
 	assert_int_equal(r[0].last, 4);
 	assert_int_equal(r[1].first, 127);
 	assert_int_equal(r[1].last, 128);
 	assert_int_equal(r[2].first, 140);
-	assert_int_equal(store_vanished(env->m, middle, &env->arena, &r, &n,
-					&env->e),
-			 0);
+	assert_int_equal(store_vanished(env->m, middle, &env->arena, &r, &n, &env->e), 0);
 	assert_int_equal(n, 2);
 	assert_int_equal(r[0].first, 128);
 	store_mailbox_get_status(env->m, &st);
-	assert_int_equal(store_vanished(env->m, st.highestmodseq, &env->arena,
-					&r, &n, &env->e),
-			 0);
+	assert_int_equal(store_vanished(env->m, st.highestmodseq, &env->arena, &r, &n, &env->e), 0);
 	assert_int_equal(n, 0);
 	/* When old marks are forgotten: everything that is missing. */
 	env->m->vanished_floor = st.highestmodseq + 1;
-	assert_int_equal(store_vanished(env->m, st.highestmodseq, &env->arena,
-					&r, &n, &env->e),
-			 0);
+	assert_int_equal(store_vanished(env->m, st.highestmodseq, &env->arena, &r, &n, &env->e), 0);
 	assert_int_equal(n, 3);
 	assert_int_equal(r[1].first, 127);
 	assert_int_equal(r[1].last, 128);
@@ -434,8 +393,7 @@ static void test_copy(void **state)
 	assert_int_equal(store_keyword_bits(dst, &other, 1, true, &red), 0);
 	assert_int_equal(store_keyword_bits(env->m, &kw, 1, true, &bits), 0);
 	assert_int_equal(flags(env, 5, STORE_FLAGS_SET, STORE_SEEN, bits), 0);
-	assert_int_equal(store_copy(env->m, uids, 4, dst, false, to, &env->e),
-			 0);
+	assert_int_equal(store_copy(env->m, uids, 4, dst, false, to, &env->e), 0);
 	assert_int_equal(to[0], 1);
 	assert_int_equal(to[1], 2);
 	assert_int_equal(to[2], 0);
@@ -450,8 +408,7 @@ static void test_copy(void **state)
 	store_view_close(&v);
 	store_view_close(&sv);
 	/* Moving, also within one mailbox. */
-	assert_int_equal(store_copy(env->m, uids, 2, dst, true, to, &env->e),
-			 0);
+	assert_int_equal(store_copy(env->m, uids, 2, dst, true, to, &env->e), 0);
 	assert_int_equal(to[1], 5);
 	assert_int_equal(store_copy(dst, to, 2, dst, true, uids, &env->e), 0);
 	assert_int_equal(uids[0], 6);
@@ -476,21 +433,16 @@ static void test_copy_big(void **state)
 		uids[i] = i + 1;
 	}
 	dst = t_box(env->a, "Archive");
-	assert_int_equal(store_copy(env->m, uids, 5, dst, false, to, &env->e),
-			 0);
+	assert_int_equal(store_copy(env->m, uids, 5, dst, false, to, &env->e), 0);
 	assert_int_equal(dst->n_single, 5);
-	assert_int_equal(store_copy(env->m, uids, 200, dst, false, to,
-				    &env->e),
-			 0);
+	assert_int_equal(store_copy(env->m, uids, 200, dst, false, to, &env->e), 0);
 	assert_int_equal(dst->n_single, 5); /* the rest in pages at once */
 	assert_int_equal(to[199], 205);
 	/* Its tree was not copied: it is made anew. */
 	assert_int_equal(store_tree(dst, 205, &env->arena, &t, &env->e), 0);
 	assert_int_equal(t.size, sizeof(T_MESSAGE) - 1);
 	for (int i = 0; i < FOLD_AT; i++) {
-		assert_int_equal(t_append(dst, T_MESSAGE,
-					  (struct store_flags){ 0 }, NULL),
-				 0);
+		assert_int_equal(t_append(dst, T_MESSAGE, (struct store_flags){ 0 }, NULL), 0);
 	}
 	t_check(env->s);
 	store_mailbox_close(&dst);
@@ -508,11 +460,9 @@ static void test_tree(void **state)
 	co_enter();
 	fill(env, 1);
 	assert_int_equal(store_tree(env->m, 1, &env->arena, &t, &env->e), 0);
-	assert_true(slice_eq(slice_trim(t.root->envelope->subject),
-			     S("one")));
+	assert_true(slice_eq(slice_trim(t.root->envelope->subject), S("one")));
 	assert_int_equal(t.root->body_len, 7);
-	assert_int_equal(store_tree(env->m, 2, &env->arena, &t, &env->e),
-			 -ENOENT);
+	assert_int_equal(store_tree(env->m, 2, &env->arena, &t, &env->e), -ENOENT);
 }
 
 static void test_writer_limit(void **state)
@@ -541,18 +491,13 @@ static void test_quota(void **state)
 	assert_int_equal(store_quota_set(env->s, 1, 3 * one, 0, &env->e), 0);
 	fill(env, 2);
 	assert_int_equal(store_would_fit(env->s, 1, one), STORE_OK);
-	assert_int_equal(store_would_fit(env->s, 1, one + 1),
-			 STORE_OVERQUOTA);
+	assert_int_equal(store_would_fit(env->s, 1, one + 1), STORE_OVERQUOTA);
 	assert_int_equal(store_would_fit(env->s, 55, one), STORE_NOTFOUND);
 	fill(env, 1);
-	assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL),
+	assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL), STORE_OVERQUOTA);
+	assert_int_equal(t_append(env->m, T_MESSAGE, (struct store_flags){ 0 }, NULL),
 			 STORE_OVERQUOTA);
-	assert_int_equal(t_append(env->m, T_MESSAGE,
-				  (struct store_flags){ 0 }, NULL),
-			 STORE_OVERQUOTA);
-	assert_int_equal(store_copy(env->m, &uid, 1, dst, false, &to,
-				    &env->e),
-			 STORE_OVERQUOTA);
+	assert_int_equal(store_copy(env->m, &uid, 1, dst, false, &to, &env->e), STORE_OVERQUOTA);
 	assert_int_equal(store_copy(env->m, &uid, 1, dst, true, &to, &env->e),
 			 0); /* a move needs no room */
 	store_account_usage(env->a, &u);
@@ -561,14 +506,12 @@ static void test_quota(void **state)
 	assert_int_equal(u.quota_bytes, 3 * one);
 	store_mailbox_close(&dst);
 	reopen(env);
-	assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL),
-			 STORE_OVERQUOTA);
+	assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL), STORE_OVERQUOTA);
 	assert_int_equal(expunge(env, NULL, 0, false), 2);
 	fill(env, 2);
 	assert_int_equal(store_quota_set(env->s, 1, 0, 4, &env->e), 0);
 	fill(env, 1);
-	assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL),
-			 STORE_OVERQUOTA);
+	assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL), STORE_OVERQUOTA);
 	assert_int_equal(env->a->reserved_bytes, 0);
 	assert_int_equal(env->a->reserved_messages, 0);
 }
@@ -584,23 +527,18 @@ static void test_delete_open(void **state)
 	co_enter();
 	assert_int_equal(store_mailbox_create(env->a, S("x"), 0, &env->e), 0);
 	m = t_box(env->a, "x");
-	assert_int_equal(t_append(m, T_MESSAGE, (struct store_flags){ 0 },
-				  &uid),
-			 0);
+	assert_int_equal(t_append(m, T_MESSAGE, (struct store_flags){ 0 }, &uid), 0);
 	assert_int_equal(store_view_open(m, true, &v, &env->e), 0);
 	co_event_clear(store_view_event(v));
 	assert_int_equal(store_mailbox_delete(env->a, S("x"), &env->e), 0);
 	assert_true(store_view_event(v)->set);
 	assert_true(store_mailbox_gone(m));
 	assert_true(store_view_stale(v));
-	assert_int_equal(store_view_sync(v, true, &env->arena, &d),
-			 STORE_GONE);
+	assert_int_equal(store_view_sync(v, true, &env->arena, &d), STORE_GONE);
 	assert_int_equal(store_flags_change(m, &uid, 1, STORE_FLAGS_ADD,
-					    (struct store_flags){ 1, 0 },
-					    &env->e),
+					    (struct store_flags){ 1, 0 }, &env->e),
 			 STORE_GONE);
-	assert_int_equal(store_expunge(m, &uid, 1, false, NULL, &env->e),
-			 STORE_GONE);
+	assert_int_equal(store_expunge(m, &uid, 1, false, NULL, &env->e), STORE_GONE);
 	assert_int_equal(msg(v, 1).uid, uid); /* what it knew it still knows */
 	char c;
 
@@ -659,13 +597,11 @@ static void test_damage(void **state)
 	t_engine_restart(&env->en);
 	env->s = t_store(env->en.kv);
 	env->a = t_account(env->s, 1);
-	assert_int_equal(store_mailbox_open(env->a, S("INBOX"), &m, &env->e),
-			 -EIO);
+	assert_int_equal(store_mailbox_open(env->a, S("INBOX"), &m, &env->e), -EIO);
 	/* Mail still comes in, and other mailboxes open. */
 	assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL), 0);
 	env->m = t_box(env->a, "Sent");
-	assert_int_equal(store_mailbox_delete(env->a, S("INBOX"), &env->e),
-			 STORE_FORBIDDEN);
+	assert_int_equal(store_mailbox_delete(env->a, S("INBOX"), &env->e), STORE_FORBIDDEN);
 	assert_int_equal(store_account_delete(env->s, 1, &env->e), 0);
 }
 
@@ -673,14 +609,10 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_account),    T(test_deliver),
-		T(test_deliver_many), T(test_fold),
-		T(test_append),	    T(test_keyword_limit),
-		T(test_flags),	    T(test_expunge),
-		T(test_vanished),   T(test_copy),
-		T(test_copy_big),   T(test_tree),
-		T(test_writer_limit), T(test_quota),
-		T(test_delete_open), T(test_maildrop),
+		T(test_account),      T(test_deliver),	     T(test_deliver_many), T(test_fold),
+		T(test_append),	      T(test_keyword_limit), T(test_flags),	   T(test_expunge),
+		T(test_vanished),     T(test_copy),	     T(test_copy_big),	   T(test_tree),
+		T(test_writer_limit), T(test_quota),	     T(test_delete_open),  T(test_maildrop),
 		T(test_newer_format), T(test_damage),
 	};
 

@@ -51,10 +51,9 @@ struct t_engine {
 
 static inline void t_engine_open(struct t_engine *en)
 {
-	struct kv_local_opts o = { .dir = en->dir,
-				   .segment_size = 4 << 20,
-				   .map_size = 1ull << 30,
-				   .free_floor = 1 };
+	struct kv_local_opts o = {
+		.dir = en->dir, .segment_size = 4 << 20, .map_size = 1ull << 30, .free_floor = 1
+	};
 	struct err e = ERR_INIT;
 	char line[256];
 
@@ -111,12 +110,12 @@ struct tkv {
 	struct kv kv;
 	struct kv *inner;
 	struct rng rng;
-	unsigned slow;	   /* up to that many yields at each call */
+	unsigned slow;	      /* up to that many yields at each call */
 	unsigned fail_one_in; /* commits: 0 never */
-	int fail_with;	   /* KV_FULL, -EIO */
+	int fail_with;	      /* KV_FULL, -EIO */
 	bool poisoned;
 	unsigned commits, failures;
-	size_t biggest;	   /* bytes of a commit */
+	size_t biggest; /* bytes of a commit */
 };
 
 static inline void tkv_pause(struct tkv *t)
@@ -132,8 +131,7 @@ static inline struct tkv *tkv_of(struct kv *kv)
 	return (struct tkv *)kv;
 }
 
-static inline int tkv_get(struct kv *kv, struct kv_part part, struct slice key,
-			  struct buf *out)
+static inline int tkv_get(struct kv *kv, struct kv_part part, struct slice key, struct buf *out)
 {
 	co_enter();
 	tkv_pause(tkv_of(kv));
@@ -143,9 +141,8 @@ static inline int tkv_get(struct kv *kv, struct kv_part part, struct slice key,
 	return r;
 }
 
-static inline int tkv_scan(struct kv *kv, struct kv_part part,
-			   struct slice from, struct slice to, kv_row_fn *fn,
-			   void *arg)
+static inline int tkv_scan(struct kv *kv, struct kv_part part, struct slice from, struct slice to,
+			   kv_row_fn *fn, void *arg)
 {
 	co_enter();
 	tkv_pause(tkv_of(kv));
@@ -155,15 +152,13 @@ static inline int tkv_scan(struct kv *kv, struct kv_part part,
 	return r;
 }
 
-static inline int tkv_version(struct kv *kv, struct kv_part part,
-			      uint64_t *out)
+static inline int tkv_version(struct kv *kv, struct kv_part part, uint64_t *out)
 {
 	co_enter();
 	return kv_version(tkv_of(kv)->inner, part, out);
 }
 
-static inline int tkv_commit(struct kv *kv, struct kv_batch *const *b,
-			     size_t n, size_t bytes)
+static inline int tkv_commit(struct kv *kv, struct kv_batch *const *b, size_t n, size_t bytes)
 {
 	struct tkv *t = tkv_of(kv);
 	int r;
@@ -190,23 +185,21 @@ static inline int tkv_sync(struct kv *kv)
 	return kv_sync(tkv_of(kv)->inner);
 }
 
-static inline int tkv_blob_new(struct kv *kv, struct slice meta,
-			       struct kv_blob_writer **out)
+static inline int tkv_blob_new(struct kv *kv, struct slice meta, struct kv_blob_writer **out)
 {
 	co_enter();
 	return kv_blob_new(tkv_of(kv)->inner, meta, out);
 }
 
-static inline ssize_t tkv_blob_read(struct kv *kv, struct kv_blob_id id,
-				    uint64_t off, char *p, size_t n)
+static inline ssize_t tkv_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p,
+				    size_t n)
 {
 	co_enter();
 	tkv_pause(tkv_of(kv));
 	return kv_blob_read(tkv_of(kv)->inner, id, off, p, n);
 }
 
-static inline int tkv_blob_size(struct kv *kv, struct kv_blob_id id,
-				uint64_t *out)
+static inline int tkv_blob_size(struct kv *kv, struct kv_blob_id id, uint64_t *out)
 {
 	co_enter();
 	return kv_blob_size(tkv_of(kv)->inner, id, out);
@@ -222,9 +215,7 @@ static inline bool tkv_is_full(struct kv *kv)
 	return kv_is_full(tkv_of(kv)->inner);
 }
 
-static inline int tkv_verify(struct kv *kv,
-			     void (*found)(void *arg, const char *text),
-			     void *arg)
+static inline int tkv_verify(struct kv *kv, void (*found)(void *arg, const char *text), void *arg)
 {
 	co_enter();
 	return kv_verify(tkv_of(kv)->inner, found, arg);
@@ -287,8 +278,7 @@ static inline void t_check(struct store *s)
 	assert_int_equal(store_check(s, t_found, NULL), 0);
 }
 
-static inline struct store_writer *t_message(struct store *s,
-					     const char *text)
+static inline struct store_writer *t_message(struct store *s, const char *text)
 {
 	struct store_writer *w = NULL;
 	struct err e = ERR_INIT;
@@ -302,8 +292,7 @@ static inline struct store_writer *t_message(struct store *s,
 
 #define T_MESSAGE "From: a@example.test\r\nSubject: one\r\n\r\nhello\r\n"
 
-static inline int t_deliver(struct store *s, store_id account,
-			    const char *text, uint32_t *uid)
+static inline int t_deliver(struct store *s, store_id account, const char *text, uint32_t *uid)
 {
 	struct store_writer *w = t_message(s, text);
 	struct store_rcpt rcpt = { .account = account };
@@ -319,11 +308,10 @@ static inline int t_deliver(struct store *s, store_id account,
 	return r ? r : rcpt.result;
 }
 
-static inline int t_append(struct store_mailbox *m, const char *text,
-			   struct store_flags flags, uint32_t *uid)
+static inline int t_append(struct store_mailbox *m, const char *text, struct store_flags flags,
+			   uint32_t *uid)
 {
-	struct store_writer *w =
-		t_message(m->a->home->s, text);
+	struct store_writer *w = t_message(m->a->home->s, text);
 	struct err e = ERR_INIT;
 	uint32_t u = 0;
 
@@ -347,8 +335,7 @@ static inline struct store_account *t_account(struct store *s, store_id id)
 	return a;
 }
 
-static inline struct store_mailbox *t_box(struct store_account *a,
-					  const char *name)
+static inline struct store_mailbox *t_box(struct store_account *a, const char *name)
 {
 	struct store_mailbox *m = NULL;
 	struct err e = ERR_INIT;

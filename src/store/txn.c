@@ -153,21 +153,18 @@ static int count_pages(const struct txn *t, size_t *n_out)
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->n_del; i++) {
-		n += i == 0 || t->del[i] / PAGE_UIDS !=
-				       t->del[i - 1] / PAGE_UIDS;
+		n += i == 0 || t->del[i] / PAGE_UIDS != t->del[i - 1] / PAGE_UIDS;
 	}
 	*n_out = n;
 	return n ? 0 : -ENOENT;
 }
 
-CO_FN static int read_vanished(struct txn *t, struct vanished_row *r,
-			       struct buf *b, struct err *e)
+CO_FN static int read_vanished(struct txn *t, struct vanished_row *r, struct buf *b, struct err *e)
 {
 	struct row_key k = key32('X', r->page);
 
 	buf_reset(b);
-	int x = kv_get(box_kv(t->m), part_mailbox(t->m->a->id, t->m->id),
-		       key_slice(&k), b);
+	int x = kv_get(box_kv(t->m), part_mailbox(t->m->a->id, t->m->id), key_slice(&k), b);
 
 	if (x == KV_NOTFOUND) {
 		return 0;
@@ -247,8 +244,7 @@ static void apply_add(struct store_mailbox *m, const struct msg *a)
 	m->uidnext = a->uid + 1;
 }
 
-static void apply_edit(struct store_mailbox *m, const struct edit *x,
-		       uint64_t modseq)
+static void apply_edit(struct store_mailbox *m, const struct edit *x, uint64_t modseq)
 {
 	struct msg *e = box_live(m, x->uid);
 

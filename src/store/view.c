@@ -30,8 +30,8 @@ struct store_view {
 	bool rw;
 	struct uids *uids;
 	uint32_t n;
-	uint32_t expunges;   /* of the mailbox, when last all were announced */
-	uint64_t modseq;     /* flag changes up to here are announced */
+	uint32_t expunges; /* of the mailbox, when last all were announced */
+	uint64_t modseq;   /* flag changes up to here are announced */
 	unsigned kw_n;
 	uint32_t recent_told;
 	struct range *recent;
@@ -131,8 +131,7 @@ void box_compact(struct store_mailbox *m)
 		return; /* not worth the walk */
 	}
 	list_each(it, &m->views) {
-		seen = MIN(seen,
-			   list_of(it, struct store_view, link)->expunges);
+		seen = MIN(seen, list_of(it, struct store_view, link)->expunges);
 	}
 	for (size_t i = 0; i < m->n; i++) {
 		if (m->v[i].gone_at && m->v[i].gone_at <= seen) {
@@ -159,8 +158,7 @@ static int take_recent(struct store_view *v)
 	if (last && last->to == from) {
 		last->to = m->uidnext;
 	} else {
-		struct range *p = reallocarray(v->recent, v->n_recent + 1,
-					       sizeof(*p));
+		struct range *p = reallocarray(v->recent, v->n_recent + 1, sizeof(*p));
 
 		if (!p) {
 			return -ENOMEM;
@@ -181,8 +179,7 @@ uint32_t store_view_recent_count(const struct store_view *v)
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < v->n_recent; i++) {
-		n += store_view_lower(v, v->recent[i].to) -
-		     store_view_lower(v, v->recent[i].from);
+		n += store_view_lower(v, v->recent[i].to) - store_view_lower(v, v->recent[i].from);
 	}
 	return n;
 }
@@ -209,8 +206,7 @@ static void view_free(struct store_view *v)
 	free(v);
 }
 
-CO_FN int store_view_open(struct store_mailbox *m, bool rw,
-			  struct store_view **out, struct err *e)
+CO_FN int store_view_open(struct store_mailbox *m, bool rw, struct store_view **out, struct err *e)
 {
 	home_assert(m->a->home);
 	if (m->gone) {
@@ -303,8 +299,7 @@ uint32_t store_view_seq(const struct store_view *v, uint32_t uid)
 	return seq <= v->n && v->uids->v[seq - 1] == uid ? seq : 0;
 }
 
-int store_view_msg(const struct store_view *v, uint32_t seq,
-		   struct store_msg *out)
+int store_view_msg(const struct store_view *v, uint32_t seq, struct store_msg *out)
 {
 	const struct msg *e = box_find(v->m, store_view_uid(v, seq));
 
@@ -417,8 +412,7 @@ static uint64_t told_modseq(struct store_view *v, uint32_t uid)
 /* Flags of this message are to be announced. */
 static bool is_news(struct store_view *v, const struct msg *e)
 {
-	return e->gone_at == 0 && e->modseq > v->modseq &&
-	       e->modseq > told_modseq(v, e->uid);
+	return e->gone_at == 0 && e->modseq > v->modseq && e->modseq > told_modseq(v, e->uid);
 }
 
 /* ---- synchronising ------------------------------------------------------ */
@@ -429,8 +423,8 @@ static uint32_t last_uid(const struct store_view *v)
 }
 
 /* Messages of the view that are not in `now`, highest number first. */
-static int find_expunged(const struct store_view *v, const struct uids *now,
-			 struct arena *arena, struct store_diff *out)
+static int find_expunged(const struct store_view *v, const struct uids *now, struct arena *arena,
+			 struct store_diff *out)
 {
 	size_t n = 0, cap = 0;
 	uint32_t j = 0;
@@ -488,8 +482,8 @@ static struct uids *extend(struct store_view *v, const struct uids *now)
 	return u;
 }
 
-static int find_changed(struct store_view *v, const struct uids *next,
-			struct arena *arena, struct store_diff *out)
+static int find_changed(struct store_view *v, const struct uids *next, struct arena *arena,
+			struct store_diff *out)
 {
 	uint32_t last = last_uid(v);
 	size_t n = 0, at = 0;
@@ -511,8 +505,7 @@ static int find_changed(struct store_view *v, const struct uids *next,
 				continue;
 			}
 			if (c) {
-				c[n] = (struct store_change){ i + 1,
-							      next->v[i] };
+				c[n] = (struct store_change){ i + 1, next->v[i] };
 			}
 			n++;
 		}
@@ -528,8 +521,7 @@ static int find_changed(struct store_view *v, const struct uids *next,
 	return 0;
 }
 
-static void adopt(struct store_view *v, struct uids *next,
-		  struct store_diff *out)
+static void adopt(struct store_view *v, struct uids *next, struct store_diff *out)
 {
 	uint32_t was = v->n - (uint32_t)out->n_expunged;
 
@@ -625,7 +617,6 @@ bool store_view_stale(const struct store_view *v)
 	const struct store_mailbox *m = v->m;
 
 	/* Sorting what was told is the only thing that is not const. */
-	return m->gone || m->expunges != v->expunges ||
-	       m->kw_n != v->kw_n || has_arrivals(v) ||
+	return m->gone || m->expunges != v->expunges || m->kw_n != v->kw_n || has_arrivals(v) ||
 	       flags_stale((struct store_view *)v);
 }

@@ -22,8 +22,8 @@ struct store_writer {
 	bool failed;
 };
 
-CO_FN int store_writer_new(struct store *s, struct slice meta,
-			   struct store_writer **out, struct err *e)
+CO_FN int store_writer_new(struct store *s, struct slice meta, struct store_writer **out,
+			   struct err *e)
 {
 	struct store_writer *w = calloc(1, sizeof(*w));
 
@@ -34,10 +34,7 @@ CO_FN int store_writer_new(struct store *s, struct slice meta,
 	arena_init(&w->arena, MIME_TREE_MAX);
 	buf_init(&w->tree_bytes, TREE_KEEP_MAX);
 	w->parser = mime_parser_new(&w->arena);
-	int r = w->parser ? kv_blob_new(s->kv,
-					slice_sub(meta, 0, KV_META_MAX),
-					&w->blob)
-			  : -ENOMEM;
+	int r = w->parser ? kv_blob_new(s->kv, slice_sub(meta, 0, KV_META_MAX), &w->blob) : -ENOMEM;
 
 	if (r) {
 		store_writer_free(&w);
@@ -47,8 +44,7 @@ CO_FN int store_writer_new(struct store *s, struct slice meta,
 	return STORE_OK;
 }
 
-CO_FN int store_writer_add(struct store_writer *w, struct slice data,
-			   struct err *e)
+CO_FN int store_writer_add(struct store_writer *w, struct slice data, struct err *e)
 {
 	assert(!w->done);
 	if (w->failed) {
@@ -56,8 +52,7 @@ CO_FN int store_writer_add(struct store_writer *w, struct slice data,
 	}
 	if (data.n > w->s->message_max - w->size) {
 		w->failed = true;
-		return err_set(e, -EMSGSIZE, "message is too big",
-			       "more than %llu bytes",
+		return err_set(e, -EMSGSIZE, "message is too big", "more than %llu bytes",
 			       (unsigned long long)w->s->message_max);
 	}
 	int r = kv_blob_write(w->blob, data);
@@ -90,10 +85,7 @@ static int opaque_tree(struct store_writer *w)
 		return -ENOMEM;
 	}
 	p->envelope->sent = INT64_MIN;
-	w->tree = (struct mime_tree){ .root = p,
-				      .size = w->size,
-				      .truncated = true,
-				      .n_parts = 1 };
+	w->tree = (struct mime_tree){ .root = p, .size = w->size, .truncated = true, .n_parts = 1 };
 	return 0;
 }
 
