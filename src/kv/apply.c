@@ -575,6 +575,8 @@ static void publish(struct local *l, struct run *u)
 	}
 	pthread_mutex_lock(&l->lock);
 	l->applied = u->at;
+	l->stuck_since = 0;
+	flag_set(&l->stuck, false);
 	forget_dirty(l);
 	free_released(l, u);
 	wake_waiters(l, 0);
@@ -784,16 +786,6 @@ static void die(struct local *l, int r)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static void unstick(struct local *l)
-{
-	if (l->stuck_since) {
-		pthread_mutex_lock(&l->lock);
-		l->stuck_since = 0;
-		flag_set(&l->stuck, false);
-		pthread_mutex_unlock(&l->lock);
-	}
-}
-
 void *applier_main(void *arg)
 {
 	struct local *l = arg;
@@ -807,8 +799,6 @@ void *applier_main(void *arg)
 				break;
 			}
 			r = 0;
-		} else if (r == 0) {
-			unstick(l);
 		}
 	}
 	if (r < 0) {
