@@ -35,6 +35,7 @@
 #define IMAP_LOGIN_MS (60 * 1000)
 #define IMAP_IDLE_MS (30 * 60 * 1000)
 #define IMAP_STALL_MS (5 * 60 * 1000) /* within a command */
+#define IMAP_BYE_MS 2000 /* for a last word to who was too slow */
 
 enum imap_state { /* a bit set in struct verb */
 	IMAP_NOTAUTH = 1,

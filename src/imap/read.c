@@ -57,7 +57,9 @@ CO_FN static int read_line(struct imap_cmd *cmd, struct slice *line)
 	struct imap *s = cmd->s;
 	size_t max = s->state == IMAP_NOTAUTH ? IMAP_LINE_PRE : IMAP_LINE_MAX;
 
-	switch (conn_read_line(imap_conn(s), max, line)) {
+	int r = conn_read_line(imap_conn(s), max, line);
+
+	switch (r) {
 	case CONN_LINE:
 		return 1;
 	case CONN_EOF:
@@ -69,7 +71,7 @@ CO_FN static int read_line(struct imap_cmd *cmd, struct slice *line)
 		imap_bad(cmd, "Bare CR, bare LF or NUL in a command");
 		return 0;
 	default:
-		return imap_conn(s)->err ? imap_conn(s)->err : -ECANCELED;
+		return r < 0 ? r : -EPROTO;
 	}
 }
 

@@ -260,10 +260,7 @@ CO_FN static int wait_command(struct imap *s)
 		imap_bye(s, "[UNAVAILABLE] Server is shutting down");
 	}
 	c->timeout_ms = IMAP_STALL_MS;
-	if (s->state == IMAP_NOTAUTH) {
-		int64_t left = (deadline - clock_mono()) / NSEC_PER_MSEC;
-		c->timeout_ms = MIN(MAX(left, 1), IMAP_STALL_MS);
-	}
+	c->until = s->state == IMAP_NOTAUTH ? deadline : 0;
 	return MIN(r, 0);
 }
 
@@ -286,9 +283,13 @@ CO_FN static int serve(struct imap *s)
 
 CO_FN static void say_end(struct imap *s, int r)
 {
-	const struct conn *c = imap_conn(s);
+	struct conn *c = imap_conn(s);
 
-	if (r == -ETIMEDOUT) {
+	if (r == -ETIMEDOUT && !s->ending) {
+		/* The client fell silent in the middle of something, but it
+		 * may still hear; it gets little time for that. */
+		c->err = 0;
+		c->timeout_ms = IMAP_BYE_MS;
 		imap_bye(s, "Logged out for inactivity");
 	}
 	conn_log(c, LOG_INFO, "imap.end", LOG_C("user", s->id.address),

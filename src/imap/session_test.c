@@ -156,7 +156,7 @@ CO_FN static void hear(struct talk *t, struct slice text)
 			return;
 		}
 		if (n <= 0) {
-			fail_msg("waited for %.*s, heard %s", SLICE_ARG(text),
+			fail_msg("%d: waited for %.*s, heard %s", (int)n, SLICE_ARG(text),
 				 buf_cstr(&t->said));
 		}
 		buf_add(&t->said, slice_make(piece, (size_t)n));
@@ -191,6 +191,15 @@ CO_FN static void login_timeout(struct house *h)
 		co_sleep(50);
 	}
 	hear(&t, S("* BYE Logged out for inactivity\r\n"));
+	talk_close(&t);
+	/* nor within a command */
+	talk_open(&t, h);
+	for (int i = 0; i < 8; i++) {
+		say(&t, S("a"));
+		co_sleep(30);
+	}
+	hear(&t, S("* BYE Logged out for inactivity\r\n"));
+	hear(&t, S(""));
 	talk_close(&t);
 }
 

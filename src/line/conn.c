@@ -83,6 +83,9 @@ CO_FN static ssize_t fill(struct conn *c)
 	char *p;
 	ssize_t n;
 
+	if (c->until && c->until < deadline) {
+		deadline = c->until;
+	}
 	if (c->in.n == 0) {
 		n = wait_empty(c, deadline);
 		if (n < 0) {

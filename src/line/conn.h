@@ -45,6 +45,8 @@ struct conn {
 	char sid[CONN_SID_MAX]; /* joins all log lines of this connection */
 	const char *protocol;	/* "smtp", "imap", ... static */
 	int64_t timeout_ms;	/* for each wait for input */
+	int64_t until;		/* no wait for input goes beyond this moment,
+				   however the client drips; 0: none */
 	int err;		/* sticky: first fatal stream error */
 	size_t taken;		/* bytes of `in` handed out by the last read */
 	bool tainted;		/* a bare LF was seen, no CRLF since */
