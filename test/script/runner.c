@@ -12,7 +12,6 @@
  * used in some transcript. Ends with "transcripts: N passed, N failed".
  */
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -435,9 +434,6 @@ static void run_path(const char *path)
 
 int main(int argc, char **argv)
 {
-	if (!getenv("TRANSCRIPT_LOG")) {
-		log_setup(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_ERROR);
-	}
 	for (int i = 1; i < argc; i++) {
 		struct slice arg = slice_cstr(argv[i]);
 

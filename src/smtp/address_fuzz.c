@@ -1,0 +1,78 @@
+/*
+ * Fuzzes the pure parsers of MAIL, RCPT and EHLO arguments. What they accept
+ * must keep their promises: slices within the input, limits held, valid
+ * UTF-8, nothing that could end a header line, and the same reading when read
+ * again.
+ */
+#include "base/err.h"
+#include "base/utf8.h"
+#include "smtp/address.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static bool inside(struct slice s, struct slice all)
+{
+	return s.n == 0 || (s.p >= all.p && s.p + s.n <= all.p + all.n);
+}
+
+static bool no_controls(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* An accepted path, written again, is read the same. */
+static void again(const struct smtp_path *p)
+{
+	char text[SMTP_PATH_MAX + 2];
+	struct smtp_path q;
+	struct cur c;
+
+	text[0] = '<';
+	memcpy(text + 1, p->addr.p, p->addr.n);
+	text[p->addr.n + 1] = '>';
+	c = cur_init(slice_make(text, p->addr.n + 2));
+	assert(smtp_path_parse(&c, true, &q) == SMTP_ADDR_OK);
+	assert(cur_done(&c) && slice_eq(q.addr, p->addr));
+	assert(slice_eq(q.domain, p->domain) && q.literal == p->literal);
+}
+
+static void check_path(struct slice in, bool utf8)
+{
+	struct cur c = cur_init(in);
+	struct smtp_path p;
+	struct smtp_param param;
+	int r;
+
+	if (smtp_path_parse(&c, utf8, &p) != SMTP_ADDR_OK) {
+		return;
+	}
+	assert(inside(p.addr, in) || p.addr.n == 0);
+	assert(p.addr.n <= SMTP_PATH_MAX && p.local.n <= SMTP_LOCAL_MAX);
+	assert(p.domain.n <= SMTP_DOMAIN_MAX && no_controls(p.addr));
+	assert(utf8_valid(p.addr) && (utf8 || !slice_has_8bit(p.addr)));
+	again(&p);
+	while ((r = smtp_param_next(&c, &param)) == 1) {
+		assert(inside(param.name, in) && inside(param.value, in));
+		assert(param.name.n > 0 && no_controls(param.value));
+		smtp_xtext_ok(param.value);
+	}
+	assert(r != 0 || cur_done(&c));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct slice in = slice_make((const char *)data, n);
+
+	check_path(in, false);
+	check_path(in, true);
+	if (smtp_helo_ok(in)) {
+		assert(n <= SMTP_DOMAIN_MAX && slice_is_printable(in));
+		assert(slice_chr(in, ' ') == SIZE_MAX);
+	}
+	return 0;
+}
