@@ -46,16 +46,29 @@ static struct slice member(const struct call *c, const char *name)
 	return slice_make(json_string_value(v), json_string_length(v));
 }
 
+/* A count that may be missing: *out is left alone then. */
 static bool number(const struct call *c, const char *name, uint64_t *out)
 {
 	const json_t *v = json_object_get(c->request, name);
 
+	if (!v) {
+		return true;
+	}
 	if (!json_is_integer(v) || json_integer_value(v) < 0) {
 		return false;
 	}
 	*out = (uint64_t)json_integer_value(v);
 	return true;
 }
+
+static bool quotas(const struct call *c, uint64_t *bytes, uint64_t *messages)
+{
+	return number(c, "quota_bytes", bytes) &&
+	       number(c, "quota_messages", messages);
+}
+
+static const char bad_quota[] =
+	"quota_bytes and quota_messages are whole numbers, 0 for none";
 
 /* What a directory call answered, in words. */
 static json_t *auth_answer(struct call *c, int r, const char *what)
@@ -69,8 +82,14 @@ static json_t *auth_answer(struct call *c, int r, const char *what)
 	case AUTH_EXISTS:
 		snprintf(text, sizeof(text), "%s exists already", what);
 		return refuse("exists", text);
-	case AUTH_NOTFOUND:
-		snprintf(text, sizeof(text), "there is no such %s", what);
+	case AUTH_NOTFOUND: /* the domain of an address may be what is not */
+		if (*why) {
+			snprintf(text, sizeof(text), "%s: %s", why,
+				 c->e.detail);
+		} else {
+			snprintf(text, sizeof(text), "there is no such %s",
+				 what);
+		}
 		return refuse("notfound", text);
 	case AUTH_NOTEMPTY:
 		snprintf(text, sizeof(text),
@@ -269,8 +288,9 @@ CO_FN static json_t *run_account_add(struct call *c)
 	uint64_t bytes = 0, messages = 0, id = 0;
 	int r;
 
-	number(c, "quota_bytes", &bytes);
-	number(c, "quota_messages", &messages);
+	if (!quotas(c, &bytes, &messages)) {
+		return refuse("invalid", bad_quota);
+	}
 	r = auth_account_add(c->site->auth, address, password, &id, &c->e);
 	if (r == AUTH_EXISTS && half_made(c, address, &id)) {
 		r = auth_account_password(c->site->auth, address, password,
@@ -355,8 +375,12 @@ CO_FN static json_t *run_account_quota(struct call *c)
 	struct auth_account a;
 	struct store_usage u;
 	struct arena arena;
+	uint64_t unused = 0;
 	int r;
 
+	if (!quotas(c, &unused, &unused)) {
+		return refuse("invalid", bad_quota);
+	}
 	arena_init(&arena, 4096);
 	r = auth_account_get(c->site->auth, member(c, "address"), &arena, &a);
 	arena_fini(&arena);
@@ -367,8 +391,7 @@ CO_FN static json_t *run_account_quota(struct call *c)
 	if (r != STORE_OK) {
 		return store_answer(c, r);
 	}
-	number(c, "quota_bytes", &u.quota_bytes);
-	number(c, "quota_messages", &u.quota_messages);
+	quotas(c, &u.quota_bytes, &u.quota_messages);
 	return store_answer(c, store_quota_set(c->site->store, a.id,
 					       u.quota_bytes,
 					       u.quota_messages, &c->e));

@@ -12,8 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "auth/auth.h"
 #include "base/log.h"
 #include "io/listen.h"
 
@@ -66,17 +68,31 @@ int config_parse_size(struct slice s, uint64_t *out)
 
 /* ---- errors and checks -------------------------------------------------- */
 
+/* Behind "no such option": which there are. */
+static void add_known(cfg_t *cfg, size_t n)
+{
+	for (size_t i = 0; cfg->opts[i].name && n < CONFIG_TEXT_MAX; i++) {
+		n += (size_t)snprintf(error_text + n, CONFIG_TEXT_MAX - n,
+				      "%s%s", i ? ", " : "; expected one of ",
+				      cfg->opts[i].name);
+	}
+}
+
 __attribute__((format(printf, 2, 0))) static void
 on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char what[CONFIG_TEXT_MAX / 2];
+	int n;
 
 	if (!error_text || error_text[0]) {
 		return;
 	}
 	vsnprintf(what, sizeof(what), fmt, ap);
-	snprintf(error_text, CONFIG_TEXT_MAX, "%s:%d: %s",
-		 error_path, cfg ? cfg->line : 0, what);
+	n = snprintf(error_text, CONFIG_TEXT_MAX, "%s:%d: %s", error_path,
+		     cfg ? cfg->line : 0, what);
+	if (n > 0 && cfg && strncmp(fmt, "no such option", 14) == 0) {
+		add_known(cfg, (size_t)n);
+	}
 }
 
 static int protocol_of(const char *name)
@@ -212,6 +228,28 @@ static int check_level(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
+/* A name that can stand in a greeting, in its canonical form. 0, -EINVAL. */
+static int canon_hostname(const char *text, struct buf *out)
+{
+	return auth_domain_canon(slice_cstr(text), out);
+}
+
+static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	struct buf b = BUF_INIT(AUTH_ADDR_MAX);
+	int r = canon_hostname(text, &b);
+
+	buf_fini(&b);
+	if (r != 0) {
+		cfg_error(cfg, "hostname = \"%.100s\": expected a host name "
+			       "such as mail.example.org",
+			  text);
+		return -1;
+	}
+	return 0;
+}
+
 static int check_path(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
@@ -243,14 +281,23 @@ static void default_listen(struct config_listen *l, enum srv_protocol p)
 	set_ports(l, default_ports[p], default_ports[p][1] ? 2 : 1);
 }
 
-static char *own_hostname(void)
+/* The given name (checked), or the machine's if it can stand in a greeting. */
+static char *take_hostname(const char *given)
 {
-	char name[256] = "";
+	struct buf b = BUF_INIT(AUTH_ADDR_MAX);
+	char own[256] = "";
+	char *out;
 
-	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') {
-		return xstrdup("localhost");
+	if (!given && gethostname(own, sizeof(own) - 1) == 0) {
+		given = own;
 	}
-	return xstrdup(name);
+	if (!given || canon_hostname(given, &b) != 0) {
+		buf_reset(&b);
+		buf_adds(&b, "localhost");
+	}
+	out = xstrdup(buf_cstr(&b));
+	buf_fini(&b);
+	return out;
 }
 
 /* Everything but what listens. */
@@ -258,7 +305,7 @@ static struct config *bare(const char *data, const char *hostname)
 {
 	struct config *c = xcalloc(1, sizeof(*c));
 
-	c->hostname = hostname ? xstrdup(hostname) : own_hostname();
+	c->hostname = take_hostname(hostname);
 	c->data = xstrdup(data);
 	c->log_level = LOG_INFO;
 	c->limits.message_size = UINT64_C(50) << 20;
@@ -438,7 +485,8 @@ static cfg_t *grammar(void)
 		CFG_INT("threads", 0, CFGF_NONE),
 		CFG_STR("log_level", "info", CFGF_NONE),
 		CFG_SEC("tls", tls, CFGF_MULTI),
-		CFG_SEC("listen", listen_, CFGF_MULTI | CFGF_TITLE),
+		CFG_SEC("listen", listen_,
+			CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC("limits", limits, CFGF_NONE),
 		CFG_END()
 	};
@@ -448,6 +496,7 @@ static cfg_t *grammar(void)
 		BUG("out of memory");
 	}
 	cfg_set_error_function(cfg, on_error);
+	cfg_set_validate_func(cfg, "hostname", check_hostname);
 	cfg_set_validate_func(cfg, "data", check_path);
 	cfg_set_validate_func(cfg, "threads", check_threads);
 	cfg_set_validate_func(cfg, "log_level", check_level);
@@ -464,16 +513,29 @@ static cfg_t *grammar(void)
 	return cfg;
 }
 
+static int cannot_read(const char *path, int code, char *text)
+{
+	snprintf(text, CONFIG_TEXT_MAX, "%s: cannot be read: %s", path,
+		 strerror(-code));
+	return code;
+}
+
 static int parse(cfg_t *cfg, const char *path, struct config **out,
 		 char text[CONFIG_TEXT_MAX])
 {
 	struct config *c;
-	int r = cfg_parse(cfg, path);
+	struct stat st;
+	int r;
 
+	if (stat(path, &st) != 0) {
+		return cannot_read(path, -errno, text);
+	}
+	if (!S_ISREG(st.st_mode)) {
+		return cannot_read(path, -EISDIR, text);
+	}
+	r = cfg_parse(cfg, path);
 	if (r == CFG_FILE_ERROR) {
-		snprintf(text, CONFIG_TEXT_MAX, "%s: cannot be read: %s", path,
-			 strerror(errno));
-		return -errno;
+		return cannot_read(path, -errno, text);
 	}
 	if (r != CFG_SUCCESS) {
 		if (!text[0]) {

@@ -20,6 +20,7 @@
 #include "io/stream.h"
 
 #define READ_STEP 4096
+#define DEPTH_MAX 8 /* no request nests deeper; jansson recurses */
 #define IDLE_MS (30 * 1000)
 #define CLIENT_TIMEOUT_S 600 /* `check` may take its time */
 
@@ -66,23 +67,57 @@ CO_FN static int send_json(struct stream *s, json_t *o)
 	return r == 0 ? stream_write(s, S("\n")) : r;
 }
 
+/* Counts brackets outside of strings: a coroutine's stack is small. */
+static bool too_deep(struct slice line)
+{
+	unsigned depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < line.n; i++) {
+		char c = line.p[i];
+
+		if (quoted && c == '\\') {
+			i++;
+		} else if (c == '"') {
+			quoted = !quoted;
+		} else if (!quoted && (c == '[' || c == '{') &&
+			   ++depth > DEPTH_MAX) {
+			return true;
+		} else if (!quoted && (c == ']' || c == '}') && depth > 0) {
+			depth--;
+		}
+	}
+	return false;
+}
+
+/* Says what a request is; the connection is of no more use. */
+CO_FN static int refuse_line(struct peer *p)
+{
+	json_t *reply = json_pack("{s:b, s:s, s:s}", "ok", 0, "code",
+				  "invalid", "error",
+				  "a request is one JSON object on a line");
+
+	stream_set_deadline(p->stream, clock_in_ms(IDLE_MS));
+	send_json(p->stream, reply);
+	json_decref(reply);
+	return -EPROTO;
+}
+
 /* One request line; the answer is sent. 0, or <0 to hang up. */
 CO_FN static int serve_line(struct peer *p, struct slice line)
 {
-	json_t *request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES,
-				     NULL);
-	json_t *reply = NULL;
-	int r;
+	json_t *request = too_deep(line) ? NULL :
+					   json_loadb(line.p, line.n,
+						      JSON_REJECT_DUPLICATES,
+						      NULL);
+	json_t *reply;
+	int r = 0;
 
-	if (json_is_object(request)) {
-		reply = admin_call(p->control->site, p->control->env, request);
-		r = 0;
-	} else {
-		reply = json_pack("{s:b, s:s, s:s}", "ok", 0, "code",
-				  "invalid", "error",
-				  "a request is one JSON object on a line");
-		r = -EPROTO;
+	if (!json_is_object(request)) {
+		json_decref(request);
+		return refuse_line(p);
 	}
+	reply = admin_call(p->control->site, p->control->env, request);
 	stream_set_deadline(p->stream, clock_in_ms(IDLE_MS));
 	if (send_json(p->stream, reply) != 0) {
 		r = -EPIPE;
@@ -117,7 +152,8 @@ CO_FN static void serve_peer(struct peer *p)
 		size_t end = slice_chr(buf_slice(&p->in), '\n');
 
 		if (end == SIZE_MAX) {
-			r = read_more(p);
+			r = p->in.n > CONTROL_LINE_MAX ? refuse_line(p) :
+							 read_more(p);
 			continue;
 		}
 		r = serve_line(p, slice_make(p->in.p, end));
@@ -139,6 +175,9 @@ static void run_peer(void *arg)
 	stream_free(&p->stream);
 	if (p->fd >= 0) {
 		close(p->fd);
+	}
+	if (p->in.p) {
+		explicit_bzero(p->in.p, p->in.cap);
 	}
 	buf_fini(&p->in);
 	list_del(&p->node);
@@ -165,7 +204,7 @@ static void on_peer(void *arg, int fd, const struct net_addr *addr)
 	}
 	p->control = c;
 	p->fd = fd;
-	buf_init(&p->in, CONTROL_LINE_MAX + READ_STEP);
+	buf_init(&p->in, CONTROL_LINE_MAX + 2 * READ_STEP);
 	list_push(&c->peers, &p->node);
 	c->n++;
 	if (co_spawn("control", run_peer, p, NULL) != 0) {

@@ -1,0 +1,218 @@
+/* config: good files, bad files and the exact lines they are refused with. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "srv/config.h"
+
+static char path[64];
+
+static int load(const char *content, struct config **out, char *text)
+{
+	FILE *f;
+	int r;
+
+	snprintf(path, sizeof(path), "/tmp/postrider-conf-test-%d.conf",
+		 (int)getpid());
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(content, f);
+	fclose(f);
+	text[0] = '\0';
+	r = config_load(path, out, text);
+	unlink(path);
+	return r;
+}
+
+static void refused(const char *content, const char *line_and_text)
+{
+	struct config *c = NULL;
+	char text[CONFIG_TEXT_MAX];
+	char want[CONFIG_TEXT_MAX];
+
+	assert_int_equal(load(content, &c, text), -EINVAL);
+	assert_null(c);
+	snprintf(want, sizeof(want), "%s:%s", path, line_and_text);
+	assert_string_equal(text, want);
+}
+
+static void test_empty_file_is_all_defaults(void **state)
+{
+	struct config *c = NULL;
+	char text[CONFIG_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(load("", &c, text), 0);
+	assert_string_equal(c->data, "/var/lib/postrider");
+	assert_true(c->hostname[0] != '\0');
+	assert_int_equal(c->n_tls, 0);
+	assert_int_equal(c->n_listens, SRV_PROTOCOLS);
+	assert_int_equal(c->listens[SRV_SMTP].n_ports, 2);
+	assert_int_equal(c->listens[SRV_SMTP].ports[1], 2525);
+	assert_int_equal(c->listens[SRV_IMAPS].ports[0], 993);
+	assert_string_equal(c->listens[SRV_IMAPS].addresses[0], "*");
+	assert_int_equal(c->limits.message_size, 50 << 20);
+	assert_int_equal(c->limits.recipients, 1000);
+	assert_int_equal(c->limits.connections, 8192);
+	assert_int_equal(c->limits.connections_per_ip, 30);
+	assert_int_equal(c->threads, 0);
+	assert_int_equal(c->log_level, LOG_INFO);
+	config_free(&c);
+	assert_null(c);
+}
+
+static void test_everything_set(void **state)
+{
+	struct config *c = NULL;
+	char text[CONFIG_TEXT_MAX];
+	int r = load("# all of it\n"
+		     "hostname = \"Mail.Example.ORG\"\n"
+		     "data = \"/srv/mail\"\n"
+		     "threads = 3\nlog_level = warn\n"
+		     "tls { certificate = \"/a.pem\" key = \"/b.pem\" }\n"
+		     "tls { certificate = \"/c.pem\"\n key = \"/d.pem\" }\n"
+		     "listen smtp { addresses = {\"127.0.0.1\", \"::1\"} "
+		     "ports = {25, 2525} }\n"
+		     "listen imaps { ports = {1993} }\n"
+		     "listen pop3 { }\n"
+		     "limits { message_size = \"1G\" recipients = 5\n"
+		     " connections = 10 connections_per_ip = 2 "
+		     "free_space = 1024K }\n",
+		     &c, text);
+
+	(void)state;
+	assert_string_equal(text, "");
+	assert_int_equal(r, 0);
+	assert_string_equal(c->hostname, "mail.example.org");
+	assert_string_equal(c->data, "/srv/mail");
+	assert_int_equal(c->threads, 3);
+	assert_int_equal(c->log_level, LOG_WARN);
+	assert_int_equal(c->n_tls, 2);
+	assert_string_equal(c->tls[1].key, "/d.pem");
+	assert_int_equal(c->n_listens, 3);
+	assert_int_equal(c->listens[0].n_addresses, 2);
+	assert_string_equal(c->listens[0].addresses[1], "::1");
+	assert_int_equal(c->listens[1].protocol, SRV_IMAPS);
+	assert_int_equal(c->listens[1].ports[0], 1993);
+	assert_int_equal(c->listens[2].ports[0], 110);
+	assert_int_equal(c->limits.message_size, 1 << 30);
+	assert_int_equal(c->limits.free_space, 1 << 20);
+	assert_int_equal(c->limits.recipients, 5);
+	assert_int_equal(c->limits.connections, 10);
+	assert_int_equal(c->limits.connections_per_ip, 2);
+	config_free(&c);
+}
+
+static void test_bad_lines(void **state)
+{
+	(void)state;
+	refused("hostname = \"a.test\"\nnonsense = 1\n",
+		"2: no such option 'nonsense'; expected one of hostname, "
+		"data, threads, log_level, tls, listen, limits");
+	refused("limits { rcpts = 1 }\n",
+		"1: no such option 'rcpts'; expected one of message_size, "
+		"free_space, recipients, connections, connections_per_ip");
+	refused("hostname = \"not a name\"\n",
+		"1: hostname = \"not a name\": expected a host name such as "
+		"mail.example.org");
+	refused("\n\ndata = \"relative\"\n",
+		"3: data = \"relative\": expected an absolute path");
+	refused("limits {\n message_size = \"lots\"\n}\n",
+		"2: message_size = \"lots\": expected a size such as \"50M\" "
+		"or \"1G\"");
+	refused("limits { message_size = \"1\" }\n",
+		"1: message_size: expected \"64K\" to \"2G\"");
+	refused("limits { recipients = 0 }\n",
+		"1: recipients = 0: expected 1 to 1000000");
+	refused("listen gopher { ports = {70} }\n",
+		"1: listen gopher: expected smtp, submission, submissions, "
+		"pop3, pop3s, imap or imaps");
+	refused("listen pop3 {\n ports = {110, 99999}\n}\n",
+		"2: port 99999: expected 1 to 65535");
+	refused("listen pop3 { addresses = {\"nowhere\"} }\n",
+		"1: address \"nowhere\": expected \"*\", an IPv4 or an IPv6 "
+		"address");
+	refused("threads = -1\n",
+		"1: threads = -1: expected 0 (one per core) to 256");
+	refused("log_level = loud\n", "1: log_level = \"loud\": expected "
+				      "debug, info, warn or error");
+	refused("tls { certificate = \"/a.pem\" }\n",
+		"1: tls: expected both certificate and key");
+	refused("listen imaps { }\n",
+		" listen imaps needs a certificate: expected a tls { "
+		"certificate = ... key = ... } section");
+}
+
+static void test_broken_syntax_names_the_file(void **state)
+{
+	static const char *const files[] = {
+		"tls { certificate = \n", "hostname \"x\"\n", "listen {\n}\n",
+		"}", "hostname = \"unfinished\n",
+		"listen smtp {}\nlisten smtp {}\n",
+	};
+	struct config *c = NULL;
+	char text[CONFIG_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		assert_int_equal(load(files[i], &c, text), -EINVAL);
+		assert_null(c);
+		assert_memory_equal(text, path, strlen(path));
+		assert_int_equal(text[strlen(path)], ':');
+		assert_null(strchr(text, '\n'));
+	}
+}
+
+static void test_missing_file(void **state)
+{
+	struct config *c = NULL;
+	char text[CONFIG_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(config_load("/nonexistent/postrider.conf", &c, text),
+			 -ENOENT);
+	assert_string_equal(text, "/nonexistent/postrider.conf: cannot be "
+				  "read: No such file or directory");
+	assert_int_equal(config_load("/tmp", &c, text), -EISDIR);
+}
+
+static void test_sizes(void **state)
+{
+	uint64_t v = 7;
+
+	(void)state;
+	assert_int_equal(config_parse_size(S("50M"), &v), 0);
+	assert_int_equal(v, 50 << 20);
+	assert_int_equal(config_parse_size(S("1g"), &v), 0);
+	assert_int_equal(v, 1 << 30);
+	assert_int_equal(config_parse_size(S("0"), &v), 0);
+	assert_int_equal(v, 0);
+	v = 7;
+	assert_int_equal(config_parse_size(S("M"), &v), -EINVAL);
+	assert_int_equal(config_parse_size(S(""), &v), -EINVAL);
+	assert_int_equal(config_parse_size(S("-1"), &v), -EINVAL);
+	assert_int_equal(config_parse_size(S("1.5M"), &v), -EINVAL);
+	assert_int_equal(config_parse_size(S("99999999999T"), &v), -EINVAL);
+	assert_int_equal(v, 7);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty_file_is_all_defaults),
+		cmocka_unit_test(test_everything_set),
+		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_broken_syntax_names_the_file),
+		cmocka_unit_test(test_missing_file),
+		cmocka_unit_test(test_sizes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
