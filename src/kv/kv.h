@@ -189,8 +189,8 @@ static inline bool kv_blob_is_none(struct kv_blob_id id)
 CO_FN int kv_snapshot(struct kv *kv, struct err *e);
 /*
  * Reads everything: checksums of all live records, reference counts, index
- * against log. Calls found(arg, text) for each problem. Number of problems,
- * or <0.
+ * against log. Calls found(arg, text) for each problem, on a worker's thread
+ * while the caller waits. Number of problems, or <0.
  */
 CO_FN int kv_verify(struct kv *kv, void (*found)(void *arg, const char *text),
 		    void *arg);

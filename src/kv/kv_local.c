@@ -655,7 +655,7 @@ static void local_close(struct kv *kv)
 	struct local *l = local_of(kv);
 
 	pthread_mutex_lock(&l->lock);
-	l->keeper_stop = true;
+	flag_set(&l->keeper_stop, true);
 	pthread_cond_broadcast(&l->keep);
 	pthread_mutex_unlock(&l->lock);
 	pthread_join(l->keeper, NULL);

@@ -327,6 +327,7 @@ int log_open(struct log *l, const char *dir, const unsigned char store[16],
 
 	*l = (struct log){ .segment_size = segment_size, .next_no = 1 };
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_mutex_init(&l->grow, NULL);
 	memcpy(l->store, store, sizeof(l->store));
 	l->dir = strdup(dir);
 	dp = l->dir ? opendir(dir) : NULL;
@@ -358,6 +359,7 @@ void log_fini(struct log *l)
 	free(l->seg);
 	free(l->dir);
 	pthread_mutex_destroy(&l->lock);
+	pthread_mutex_destroy(&l->grow);
 }
 
 /* ---- growing ---------------------------------------------------------------- */
@@ -390,7 +392,7 @@ static int allocate(int fd, uint32_t size)
 	return 0;
 }
 
-/* Under the log's lock. */
+/* Under `grow`. */
 static int make_spare_file(struct log *l, uint32_t size)
 {
 	char path[KV_PATH_MAX];
@@ -420,12 +422,12 @@ int log_make_spare(struct log *l)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&l->grow);
 	if (!l->spare) {
 		r = make_spare_file(l, l->segment_size);
 		fault_point("segment.spare_made");
 	}
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->grow);
 	return r;
 }
 
@@ -459,7 +461,9 @@ static int take_spare(struct log *l, struct segment *s)
 	if (s->fd < 0) {
 		return -errno;
 	}
+	pthread_mutex_lock(&l->lock);
 	l->open_fds++;
+	pthread_mutex_unlock(&l->lock);
 	l->spare = false;
 	r = write_head(l, s->fd, s);
 	if (r == 0) {
@@ -488,11 +492,15 @@ static int new_segment(struct log *l, uint32_t size, struct segment **out)
 	s->end = SEG_HEAD;
 	s->alloc = MAX(size, l->spare_size);
 	r = take_spare(l, s);
+	pthread_mutex_lock(&l->lock);
 	if (r == 0) {
 		r = list_add(l, s);
 	}
 	if (r < 0) {
 		seg_destroy(l, s);
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (r < 0) {
 		/* ENOSPC behind the allocation is damage, not fullness. */
 		return is_no_room(r) ? -EIO : r;
 	}
@@ -521,13 +529,20 @@ int log_seal(struct log *l, struct segment *s)
 	return 0;
 }
 
+/* Nothing has happened to the log, and it may work later. */
+static bool is_shortage(int err)
+{
+	return is_no_room(err) || err == -EMFILE || err == -ENFILE ||
+	       err == -ENOMEM;
+}
+
 int log_roll(struct log *l, uint32_t need)
 {
 	uint32_t size = MAX(l->segment_size, SEG_HEAD + need);
 	struct segment *s = NULL;
 	int r = 0;
 
-	pthread_mutex_lock(&l->lock);
+	pthread_mutex_lock(&l->grow);
 	if (!l->spare || l->spare_size < size) {
 		r = make_spare_file(l, size);
 	}
@@ -535,9 +550,9 @@ int log_roll(struct log *l, uint32_t need)
 		fault_point("segment.before");
 		r = new_segment(l, size, &s);
 	}
-	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->grow);
 	if (r < 0) {
-		return is_no_room(r) ? -ENOSPC : r;
+		return is_shortage(r) ? -ENOSPC : r;
 	}
 	if (l->cur) {
 		r = log_seal(l, l->cur);

@@ -42,6 +42,7 @@ struct log {
 	size_t open_fds;
 	uint64_t clock;
 	struct segment *cur; /* the committer appends here; NULL before */
+	pthread_mutex_t grow; /* before lock; held over I/O, readers never want it */
 	uint64_t next_no;
 	bool spare;
 	uint32_t spare_size;

@@ -240,7 +240,7 @@ static bool pace(struct rewrite *w, uint32_t n)
 	w->due = MAX(w->due, now) + (int64_t)n * NSEC_PER_SEC /
 					    ((int64_t)w->l->reclaim_mb_s << 20);
 	if (w->due - now < 20 * NSEC_PER_MSEC) {
-		return !w->l->keeper_stop;
+		return !flag_get(&w->l->keeper_stop);
 	}
 	return keeper_sleep(w->l, (w->due - now) / NSEC_PER_MSEC);
 }
