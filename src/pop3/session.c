@@ -98,6 +98,7 @@ CO_FN static void serve_line(struct pop3_session *s)
 	int r;
 
 	c->timeout_ms = wait_ms(s);
+	c->until = clock_in_ms(c->timeout_ms);
 	r = conn_read_line(c, POP3_SASL_MAX, &line);
 	switch (r) {
 	case CONN_LINE:

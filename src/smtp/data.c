@@ -15,6 +15,8 @@
 /* How much more than the limit is read and dropped before we hang up. */
 #define DRAIN_FACTOR 2
 #define DRAIN_MIN (16u * 1024 * 1024)
+/* Slower than this, over the whole message, is too slow (THREATS RS-01). */
+#define BYTES_PER_SEC_MIN 500
 
 struct intake {
 	struct dot_dec dec;
@@ -68,11 +70,15 @@ CO_FN static void keep_piece(struct intake *in)
 CO_FN static int receive(struct intake *in, struct conn *c)
 {
 	uint64_t limit = MAX(in->max * DRAIN_FACTOR, in->max + DRAIN_MIN);
+	int64_t start = clock_in_ms(c->timeout_ms);
 
 	while (!in->dec.done) {
-		ssize_t n = conn_read_raw(c, in->chunk, SMTP_CHUNK);
+		ssize_t n;
 		size_t used;
 
+		c->until = start + (int64_t)(in->dec.size / BYTES_PER_SEC_MIN) *
+					   NSEC_PER_SEC;
+		n = conn_read_raw(c, in->chunk, SMTP_CHUNK);
 		if (n <= 0) {
 			return n == 0 ? -ECONNRESET : (int)n;
 		}
@@ -168,7 +174,7 @@ CO_FN static void take_message(struct smtp_session *s, struct intake *in)
 	if (r == -EMSGSIZE) {
 		smtp_reply(s, "421 4.3.4 message far too big, goodbye");
 	} else if (r == -ETIMEDOUT) {
-		smtp_reply(s, "421 4.4.2 idle for too long, goodbye");
+		smtp_reply(s, "421 4.4.2 too slow, goodbye");
 	} else if (r == -ECANCELED) {
 		smtp_reply(s, "421 4.3.2 server is stopping, goodbye");
 	}

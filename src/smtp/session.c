@@ -145,8 +145,11 @@ CO_FN static void serve_line(struct smtp_session *s)
 	struct conn *c = &s->base.conn;
 	const struct proto_env *env = s->base.env;
 	struct slice line;
-	int r = conn_read_line(c, SMTP_SASL_MAX, &line);
+	int r;
 
+	/* For the whole command, however it drips (THREATS RS-01). */
+	c->until = clock_in_ms(c->timeout_ms);
+	r = conn_read_line(c, SMTP_SASL_MAX, &line);
 	if (r >= 0 && r != CONN_EOF && env->stopping &&
 	    env->stopping(env->stopping_arg)) {
 		r = -ECANCELED;

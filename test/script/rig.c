@@ -103,9 +103,16 @@ static void hush(void)
 
 struct rig *rig_new(void)
 {
+	return rig_new_on(NULL, 0);
+}
+
+struct rig *rig_new_on(struct co_loop **loops, size_t n)
+{
 	struct rig *r = xcalloc(1, sizeof(*r));
 	struct err e = ERR_INIT;
-	struct store_opts so = { .tmp_dir = "/tmp" };
+	struct store_opts so = { .tmp_dir = "/tmp",
+				 .loops = loops,
+				 .n_loops = n };
 	struct auth_opts ao = { .argon_memory_kib = 8,
 				.argon_passes = 1,
 				.no_delays = true };

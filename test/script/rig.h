@@ -20,6 +20,8 @@ struct rig;
 
 /* A fresh house; aborts when it cannot be built. */
 struct rig *rig_new(void);
+/* The same with the accounts spread over loops. */
+struct rig *rig_new_on(struct co_loop **loops, size_t n);
 void rig_free(struct rig **rp);
 /* What sessions get; its limits may be changed before a session starts. */
 struct proto_env *rig_env(struct rig *r);
