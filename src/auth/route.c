@@ -107,7 +107,7 @@ static int push(struct router *r, struct slice addr, struct step *parent)
 	if (table_get(&r->seen, addr)) {
 		return 0;
 	}
-	if (++r->n_steps > AUTH_TARGETS_MAX) {
+	if (++r->n_steps > 1 + AUTH_TARGETS_MAX) {
 		return AUTH_LOOP;
 	}
 	s = arena_new(r->arena, struct step);

@@ -117,8 +117,7 @@ static int with_password(struct cli *c, const char *verb, bool from_stdin)
 			    c->argv[1], "password", password);
 	explicit_bzero(password, strlen(password));
 	free(password);
-	return request ? cli_request(c, request, NULL) :
-			 cli_fail(c, "the password or address is not UTF-8");
+	return cli_request(c, request, NULL);
 }
 
 /* "none" or a size; 0 is none. */
@@ -196,7 +195,10 @@ static int alias_add(struct cli *c)
 	json_t *targets = json_array();
 
 	for (int i = 2; i < c->argc; i++) {
-		json_array_append_new(targets, json_string(c->argv[i]));
+		if (json_array_append_new(targets, json_string(c->argv[i]))) {
+			json_decref(targets);
+			return cli_request(c, NULL, NULL);
+		}
 	}
 	return cli_request_print(c, json_pack("{s:s, s:s, s:o}", "verb",
 					      "alias.add", "address",

@@ -66,7 +66,8 @@ int cli_config(const struct cli *c, struct config **out);
  * Runs one admin request: through --control, else through the configured
  * server's socket, else, when none runs, on the data directory itself.
  * CLI_DONE and *data_out (may be NULL; the caller decrefs), or CLI_FAILED
- * after a message. Takes over request.
+ * after a message. Takes over request; NULL (json_pack found an argument that
+ * is not UTF-8) fails with that message.
  */
 int cli_request(const struct cli *c, json_t *request, json_t **data_out);
 /* cli_request, then prints the data (if any) as the user wants it. */

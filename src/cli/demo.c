@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -26,6 +27,7 @@
 #define DEMO_NAME ("mail." DEMO_DOMAIN)
 #define PASSWORD_LEN 12
 #define CERT_DAYS 30
+#define DAY (24 * 60 * 60)
 /* A password hash that is real and yet quick (OWASP's minimum). */
 #define ARGON_KIB 19456
 #define ARGON_PASSES 2
@@ -97,6 +99,33 @@ static int passwords(struct demo *d)
 	return r;
 }
 
+/*
+ * Is there a whole certificate from an earlier run, good for a day yet?
+ * tls_make_cert writes the key, the chain and the CA in this order. It is
+ * kept, so that a program which knows the CA goes on to trust it, and so that
+ * a second demo in the same directory (refused later, since the first has it)
+ * does not take the first one's CA away.
+ */
+static bool have_certificate(const struct demo *d)
+{
+	static const char *const names[] = { "key.pem", "cert.pem", "ca.pem" };
+	struct timespec last = { 0 };
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < ARRAY_LEN(names); i++) {
+		char *path = files_join(d->tls_dir, names[i]);
+		struct stat st;
+
+		ok = stat(path, &st) == 0 &&
+		     (st.st_mtim.tv_sec > last.tv_sec ||
+		      (st.st_mtim.tv_sec == last.tv_sec &&
+		       st.st_mtim.tv_nsec >= last.tv_nsec));
+		last = ok ? st.st_mtim : last;
+		free(path);
+	}
+	return ok && time(NULL) - last.tv_sec < (CERT_DAYS - 1) * DAY;
+}
+
 static int make_certificate(struct demo *d)
 {
 	const char *names[] = { DEMO_HOST, "127.0.0.1", "::1",
@@ -106,6 +135,9 @@ static int make_certificate(struct demo *d)
 
 	if (mkdir(d->tls_dir, 0700) != 0 && errno != EEXIST) {
 		return cli_fail(d->c, "cannot make %s: %m", d->tls_dir);
+	}
+	if (have_certificate(d)) {
+		return CLI_DONE;
 	}
 	if (tls_make_cert(d->tls_dir, names, ARRAY_LEN(names), CERT_DAYS,
 			  &e) != 0) {
@@ -227,13 +259,15 @@ static void print_all(const struct demo *d, const struct server_ports *p)
 	       "  printf 'Subject: hello\\n\\nIt works.\\n' | curl -sS "
 	       "smtp://" DEMO_HOST ":%u --mail-from me@example.org "
 	       "--mail-rcpt alice@" DEMO_DOMAIN " --crlf -T -\n"
+	       "  swaks --server " DEMO_HOST ":%u --from me@example.org "
+	       "--to alice@" DEMO_DOMAIN "\n"
 	       "Read it:\n"
 	       "  curl -sS --cacert %s -u 'alice@" DEMO_DOMAIN ":%s' "
 	       "'imaps://" DEMO_HOST ":%u/INBOX;UID=1'\n"
 	       "  curl -sS --cacert %s -u 'alice@" DEMO_DOMAIN ":%s' "
 	       "pop3s://" DEMO_HOST ":%u/1\n",
-	       p->port[SRV_SMTP], d->ca, d->passwords[0], p->port[SRV_IMAPS],
-	       d->ca, d->passwords[0], p->port[SRV_POP3S]);
+	       p->port[SRV_SMTP], p->port[SRV_SMTP], d->ca, d->passwords[0],
+	       p->port[SRV_IMAPS], d->ca, d->passwords[0], p->port[SRV_POP3S]);
 	fflush(stdout);
 }
 

@@ -122,11 +122,15 @@ static int take_option(struct cli *c, int i, const struct cli_option *o)
 			drop_args(c, i, 1);
 			return CLI_DONE;
 		}
-		if (!value && i + 1 >= c->argc) {
+		if (!value && i + 1 < c->argc) {
+			value = c->argv[i + 1];
+			drop_args(c, i, 1);
+		}
+		if (!value || !*value) {
 			return cli_misuse(c, "%s needs a value", o->name);
 		}
-		*o->value = value ? value : c->argv[i + 1];
-		drop_args(c, i, value ? 1 : 2);
+		*o->value = value;
+		drop_args(c, i, 1);
 		return CLI_DONE;
 	}
 	return cli_misuse(c, "unknown option %s", c->argv[i]);

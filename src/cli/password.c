@@ -10,20 +10,29 @@
 
 #define LINE_MAX_BYTES (AUTH_PASSWORD_MAX + 2)
 
-/* One line without its end into dst; false at end of file or too long. */
+/*
+ * One line without its end (LF or CRLF) into dst; false at end of file, too
+ * long, or with a NUL, which would quietly cut the password short.
+ */
 static bool read_line(FILE *f, char dst[LINE_MAX_BYTES])
 {
-	size_t n;
+	size_t n = 0;
+	int c;
 
-	if (!fgets(dst, LINE_MAX_BYTES, f)) {
+	while ((c = getc(f)) != EOF && c != '\n') {
+		if (c == '\0' || n == LINE_MAX_BYTES - 1) {
+			return false;
+		}
+		dst[n++] = (char)c;
+	}
+	if (c == EOF && n == 0) {
 		return false;
 	}
-	n = strcspn(dst, "\r\n");
-	if (dst[n] == '\0' && n > AUTH_PASSWORD_MAX) {
-		return false;
+	if (n && dst[n - 1] == '\r') {
+		n--;
 	}
 	dst[n] = '\0';
-	return true;
+	return n <= AUTH_PASSWORD_MAX;
 }
 
 static bool ask(FILE *tty, const char *prompt, char dst[LINE_MAX_BYTES])
@@ -74,8 +83,8 @@ int cli_password(const struct cli *c, bool from_stdin, char **out)
 	if (!from_stdin) {
 		r = ask_twice(c, line);
 	} else if (!read_line(stdin, line)) {
-		r = cli_fail(c, "no password on standard input, or longer than "
-				"%d bytes",
+		r = cli_fail(c, "no password on standard input, or a NUL in "
+				"it, or longer than %d bytes",
 			     AUTH_PASSWORD_MAX);
 	}
 	if (r == CLI_DONE && line[0] == '\0') {

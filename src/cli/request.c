@@ -83,7 +83,13 @@ int cli_request(const struct cli *c, json_t *request, json_t **data_out)
 {
 	json_t *reply = NULL;
 	bool absent = false;
-	int r = c->control ? call_socket(c, c->control, request, &reply,
+	int r;
+
+	if (!request) { /* JSON takes no other bytes */
+		return cli_fail(c, "an argument or the password is not UTF-8 "
+				   "text");
+	}
+	r = c->control ? call_socket(c, c->control, request, &reply,
 					 &absent) :
 			     call_configured(c, request, &reply);
 

@@ -139,3 +139,29 @@ def test_passwords_are_never_logged(server):
     assert lines
     for pw in server.accounts.values():
         assert all(pw.encode() not in l for l in lines)
+
+
+def test_arguments_that_are_no_text(server):
+    """Bytes that are no UTF-8, empty values and NULs are refused in words,
+    and never cut short or left out."""
+    for args in (["domain", "add", b"\xff\xfe"], ["account", "show", b"\xff"],
+                 ["alias", "add", "odd@example.test", ALICE, b"\xff"]):
+        r = server.cli(*args, check=False)
+        assert r.returncode == 1 and "not UTF-8" in r.stderr, r
+    assert "odd@" not in server.cli("alias", "list").stdout
+    for args in (["--control=", "status"], ["demo", "--dir", ""], ["init", "--hostname="]):
+        r = server.cli(*args, check=False)
+        assert r.returncode == 2 and "needs a value" in r.stderr, r
+    r = server.cli("account", "add", "nul@example.test", "--password-stdin", stdin="pass\0word\n", check=False)
+    assert r.returncode == 1 and "NUL" in r.stderr, r
+    r = server.cli("account", "add", "x@none.test", "--password-stdin", stdin="password\n", check=False)
+    assert r.returncode == 1 and "no such domain here: none.test" in r.stderr, r
+
+
+def test_a_second_demo_leaves_the_first_alone(server):
+    """It is refused, and the first one's CA is still the one on disk."""
+    before = open(server.ca, "rb").read()
+    r = server.cli("demo", "--dir", str(server.data), "--ports", "0", check=False)
+    assert r.returncode == 1, r
+    assert open(server.ca, "rb").read() == before
+    server.imap(BOB).logout()
