@@ -212,6 +212,7 @@ struct store_mailbox {
 	uint64_t flag_modseq; /* of the last change but arrivals */
 	uint32_t recent_uid;  /* those below are claimed */
 	bool recent_dirty;
+	bool damaged; /* could not be measured */
 	uint32_t vanished_page;
 	uint64_t vanished_floor;
 	struct counts total, paged;

@@ -399,9 +399,16 @@ static int load_fixed(void *arg, struct slice key, struct slice value)
 	return l->err != 0;
 }
 
-/* Puts the page's messages between the single ones. */
+/*
+ * Puts the pages' messages between the single ones. A header that is behind
+ * its pages has forgotten UIDs: giving those out again would be worse than
+ * keeping the mailbox shut.
+ */
 static int merge(struct store_mailbox *m, const struct load *l)
 {
+	if (l->n && l->v[l->n - 1].uid >= m->next_uid) {
+		return -EIO;
+	}
 	size_t cap = m->n + l->n + m->pending_adds + 1;
 	struct msg *v = reallocarray(NULL, cap, sizeof(*v));
 	size_t i = 0, j = 0, n = 0;

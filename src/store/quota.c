@@ -53,13 +53,17 @@ static struct store_mailbox *first_cold(struct store_account *a)
 	list_each(it, &a->boxes) {
 		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
-		if (m->state == BOX_COLD) {
+		if (m->state == BOX_COLD && !m->damaged) {
 			return m;
 		}
 	}
 	return NULL;
 }
 
+/*
+ * A mailbox that cannot be read counts as empty: its damage must not keep
+ * its owner from the others.
+ */
 CO_FN int account_measure(struct store_account *a, struct err *e)
 {
 	struct store_mailbox *m;
@@ -68,8 +72,11 @@ CO_FN int account_measure(struct store_account *a, struct err *e)
 		box_ref(m);
 		int r = box_light(m, e);
 
+		m->damaged = r == -EIO || r == -EPROTO;
+		bool go_on = r >= 0 || m->damaged;
+
 		box_unref(m);
-		if (r < 0) {
+		if (!go_on) {
 			return r;
 		}
 	}

@@ -605,15 +605,54 @@ static void test_damage(void **state)
 	assert_int_equal(store_account_delete(env->s, 1, &env->e), 0);
 }
 
+/* Whatever stands in a header, nothing aborts, and what does not fit stays shut. */
+static void test_damaged_header(void **state)
+{
+	struct env *env = *state;
+	struct kv_part part = part_mailbox(1, env->a->inbox->id);
+	struct head_row behind = { .uidnext = 1, .modseq = 1, .recent_uid = 1 };
+	struct store_mailbox *m = NULL;
+	struct buf row = BUF_INIT(4096);
+
+	co_enter();
+	fill(env, FOLD_AT);
+	for (int round = 0; round < 2; round++) {
+		struct kv_batch *b = kv_batch_new(part);
+
+		let_go(env);
+		buf_reset(&row);
+		if (round == 0) {
+			head_row_put(&behind, &row);
+		}
+		kv_batch_put(b, S("H"), buf_slice(&row));
+		assert_int_equal(kv_commit(env->en.kv, &b, 1), 0);
+		kv_batch_free(&b);
+		t_engine_restart(&env->en);
+		env->s = t_store(env->en.kv);
+		env->a = t_account(env->s, 1); /* the others can be had */
+		assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL), round ? -EIO : 0);
+		assert_int_equal(store_mailbox_open(env->a, S("INBOX"), &m, &env->e), -EIO);
+		assert_null(m);
+		env->m = t_box(env->a, "Sent");
+	}
+	unsigned found = 0;
+
+	assert_true(store_check(env->s, t_found_quietly, &found) > 0);
+	assert_int_equal(store_account_delete(env->s, 1, &env->e), 0);
+	buf_fini(&row);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_account),      T(test_deliver),	     T(test_deliver_many), T(test_fold),
-		T(test_append),	      T(test_keyword_limit), T(test_flags),	   T(test_expunge),
-		T(test_vanished),     T(test_copy),	     T(test_copy_big),	   T(test_tree),
-		T(test_writer_limit), T(test_quota),	     T(test_delete_open),  T(test_maildrop),
-		T(test_newer_format), T(test_damage),
+		T(test_account),	T(test_deliver),      T(test_deliver_many),
+		T(test_fold),		T(test_append),	      T(test_keyword_limit),
+		T(test_flags),		T(test_expunge),      T(test_vanished),
+		T(test_copy),		T(test_copy_big),     T(test_tree),
+		T(test_writer_limit),	T(test_quota),	      T(test_delete_open),
+		T(test_maildrop),	T(test_newer_format), T(test_damage),
+		T(test_damaged_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

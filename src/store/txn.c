@@ -314,8 +314,7 @@ static void apply(struct txn *t)
 	}
 	m->kw_durable = MAX(m->kw_durable, t->kw_n);
 	if (t->n_add || t->n_edit || t->n_del) {
-		assert(t->modseq > m->modseq);
-		m->modseq = t->modseq;
+		m->modseq = MAX(m->modseq, t->modseq);
 	}
 	if (t->n_edit || t->n_del) {
 		m->flag_modseq = t->modseq;
