@@ -78,8 +78,7 @@ static int add_live(struct run *u, uint64_t seg, int64_t live)
 		u->delta[i - 1].live += live;
 		return 0;
 	}
-	r = grow_array((void **)&u->delta, u->delta_n, &u->delta_cap,
-		       sizeof(*u->delta));
+	r = grow_array((void **)&u->delta, u->delta_n, &u->delta_cap, sizeof(*u->delta));
 	if (r == 0) {
 		u->delta[u->delta_n++] = (struct delta){ seg, live };
 	}
@@ -93,8 +92,7 @@ static int note_dead(struct run *u, struct loc loc)
 	int r = add_live(u, loc.at.seg, -(int64_t)loc.len);
 
 	if (r == 0 && loc.len >= PUNCH_MIN && !u->replay) {
-		r = grow_array((void **)&u->dead, u->dead_n, &u->dead_cap,
-			       sizeof(*u->dead));
+		r = grow_array((void **)&u->dead, u->dead_n, &u->dead_cap, sizeof(*u->dead));
 		if (r == 0) {
 			u->dead[u->dead_n++] = (struct dead_chunk){ loc };
 		}
@@ -102,8 +100,7 @@ static int note_dead(struct run *u, struct loc loc)
 	return r;
 }
 
-static int delete_blob(struct run *u, struct kv_blob_id id,
-		       const struct blob_row *row)
+static int delete_blob(struct run *u, struct kv_blob_id id, const struct blob_row *row)
 {
 	struct index *x = &u->l->idx;
 	int r = 0;
@@ -122,8 +119,7 @@ static int delete_blob(struct run *u, struct kv_blob_id id,
 			key[17] = (unsigned char)(i >> 16);
 			key[18] = (unsigned char)(i >> 8);
 			key[19] = (unsigned char)i;
-			r = index_del(u->txn, x->chunks,
-				      slice_make((char *)key, sizeof(key)));
+			r = index_del(u->txn, x->chunks, slice_make((char *)key, sizeof(key)));
 		}
 	}
 	if (r == 0) {
@@ -174,8 +170,8 @@ static int apply_ref(struct run *u, const struct batch_step *s)
 	} else if (row.refs && --row.refs == 0) {
 		r = index_put(u->txn, x->zero, blob_id_slice(&s->blob), S(""));
 		if (r == 0) {
-			r = grow_array((void **)&u->fallen, u->fallen_n,
-				       &u->fallen_cap, sizeof(*u->fallen));
+			r = grow_array((void **)&u->fallen, u->fallen_n, &u->fallen_cap,
+				       sizeof(*u->fallen));
 		}
 		if (r == 0) {
 			u->fallen[u->fallen_n++] = s->blob;
@@ -190,8 +186,7 @@ static int apply_new_chunk(struct run *u, const struct chunk *c, struct loc loc)
 	struct blob_row row = { 0 };
 	int r = index_get_blob(x, u->txn, c->id, &row);
 
-	if (r < 0 || (r == KV_NOTFOUND) != (c->index == 0) ||
-	    row.chunks != c->index || row.whole) {
+	if (r < 0 || (r == KV_NOTFOUND) != (c->index == 0) || row.chunks != c->index || row.whole) {
 		return r < 0 ? r : -EIO;
 	}
 	if (c->index == 0) {
@@ -212,8 +207,7 @@ static int apply_new_chunk(struct run *u, const struct chunk *c, struct loc loc)
 }
 
 /* The keeper wrote it again: it counts if the old place is still the one. */
-static int apply_moved_chunk(struct run *u, const struct chunk *c,
-			     struct loc loc)
+static int apply_moved_chunk(struct run *u, const struct chunk *c, struct loc loc)
 {
 	struct index *x = &u->l->idx;
 	struct blob_row row;
@@ -238,8 +232,7 @@ static int apply_moved_chunk(struct run *u, const struct chunk *c,
 	return r ? r : add_live(u, loc.at.seg, loc.len);
 }
 
-static int apply_chunk(struct run *u, struct slice payload, struct pos at,
-		       uint32_t len)
+static int apply_chunk(struct run *u, struct slice payload, struct pos at, uint32_t len)
 {
 	struct loc loc = { at, rec_size(len) };
 	struct chunk c;
@@ -247,14 +240,12 @@ static int apply_chunk(struct run *u, struct slice payload, struct pos at,
 	if (chunk_decode(payload, false, &c) < 0) {
 		return -EIO;
 	}
-	return c.flags & CHUNK_MOVED ? apply_moved_chunk(u, &c, loc) :
-				       apply_new_chunk(u, &c, loc);
+	return c.flags & CHUNK_MOVED ? apply_moved_chunk(u, &c, loc) : apply_new_chunk(u, &c, loc);
 }
 
 /* ---- rows ----------------------------------------------------------------------- */
 
-static int del_range(struct run *u, struct kv_part part,
-		     const struct batch_step *s)
+static int del_range(struct run *u, struct kv_part part, const struct batch_step *s)
 {
 	unsigned char from[INDEX_KEY_MAX];
 	unsigned char to[INDEX_KEY_MAX];
@@ -273,8 +264,7 @@ static int del_range(struct run *u, struct kv_part part,
 	while (r == 0) {
 		struct slice at = slice_make(k.mv_data, k.mv_size);
 
-		if (!slice_starts(at, name) ||
-		    (s->to.n && slice_cmp(at, end) >= 0)) {
+		if (!slice_starts(at, name) || (s->to.n && slice_cmp(at, end) >= 0)) {
 			break;
 		}
 		r = mdb_cursor_del(c, 0);
@@ -287,16 +277,14 @@ static int del_range(struct run *u, struct kv_part part,
 	return r == MDB_NOTFOUND ? 0 : index_err(r);
 }
 
-static int apply_step(struct run *u, struct kv_part part,
-		      const struct batch_step *s)
+static int apply_step(struct run *u, struct kv_part part, const struct batch_step *s)
 {
 	unsigned char k[INDEX_KEY_MAX];
 	struct index *x = &u->l->idx;
 
 	switch (s->op) {
 	case BATCH_PUT:
-		return index_put(u->txn, x->rows, index_key(k, part, s->key),
-				 s->to);
+		return index_put(u->txn, x->rows, index_key(k, part, s->key), s->to);
 	case BATCH_DEL:
 		return index_del(u->txn, x->rows, index_key(k, part, s->key));
 	case BATCH_DEL_RANGE:
@@ -337,11 +325,13 @@ static int apply_batches(struct run *u, struct slice payload, uint64_t seq)
 
 /* ---- a run ------------------------------------------------------------------------ */
 
-static int apply_record(struct run *u, const struct rec *rec,
-			struct slice payload, struct pos at)
+static int apply_record(struct run *u, const struct rec *rec, struct slice payload, struct pos at)
 {
 	if (rec->seq != u->at.seq + 1) {
 		return -EIO;
+	}
+	if (rec->version > REC_VERSION) {
+		return -EPROTO;
 	}
 	switch (rec->type) {
 	case REC_BATCHES:
@@ -397,8 +387,7 @@ static int apply_segment(struct run *u, uint32_t limit, size_t *records)
 }
 
 /* End of what is applicable in this segment. */
-static int segment_limit(struct local *l, uint64_t no, struct pos end,
-			 uint32_t *out)
+static int segment_limit(struct local *l, uint64_t no, struct pos end, uint32_t *out)
 {
 	struct segment *s;
 
@@ -684,12 +673,13 @@ int apply_all(struct local *l, struct err *e)
 		}
 	}
 	if (r == -EPROTO) {
-		return err_set(e, r, "the log was written by a newer version of "
-			       "Postrider; use that one", "%s", l->dir);
+		return err_set(e, r,
+			       "the log was written by a newer version of "
+			       "Postrider; use that one",
+			       "%s", l->dir);
 	}
 	if (r < 0) {
-		return err_set(e, r, "cannot replay the log into the index", "%s",
-			       l->dir);
+		return err_set(e, r, "cannot replay the log into the index", "%s", l->dir);
 	}
 	return 0;
 }
@@ -719,8 +709,7 @@ static bool something_to_do(struct local *l)
 {
 	return l->applied.seq < l->durable_seq ||
 	       (!list_empty(&l->releases) &&
-		list_of(l->releases.next, struct req, node)->seq <=
-			l->applied.seq);
+		list_of(l->releases.next, struct req, node)->seq <= l->applied.seq);
 }
 
 /* Sleeps until there are records, then up to apply_ms more unless someone

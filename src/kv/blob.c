@@ -98,8 +98,10 @@ static int pack_chunk(void *arg)
 	struct writer *w = p->w;
 	size_t head = CHUNK_HEAD + w->meta_n;
 	size_t room = ZSTD_compressBound(w->raw.n);
-	struct chunk c = { .id = w->id, .index = w->index,
-			   .raw = (uint32_t)w->raw.n, .codec = CODEC_ZSTD,
+	struct chunk c = { .id = w->id,
+			   .index = w->index,
+			   .raw = (uint32_t)w->raw.n,
+			   .codec = CODEC_ZSTD,
 			   .flags = p->last ? CHUNK_LAST : 0,
 			   .size = p->last ? w->size : 0,
 			   .meta = slice_make(w->meta, w->meta_n) };
@@ -113,8 +115,7 @@ static int pack_chunk(void *arg)
 		free(out);
 		return -ENOMEM;
 	}
-	n = ZSTD_compressCCtx(z, out + head, room, w->raw.p, w->raw.n,
-			      ZSTD_LEVEL);
+	n = ZSTD_compressCCtx(z, out + head, room, w->raw.p, w->raw.n, ZSTD_LEVEL);
 	cctx_give(p->l, z);
 	if (ZSTD_isError(n) || n >= w->raw.n) {
 		c.codec = CODEC_RAW;
@@ -206,8 +207,7 @@ int local_blob_write(struct kv_blob_writer *kw, struct slice data)
 		size_t n = MIN(data.n, CHUNK_RAW - w->raw.n);
 
 		if (n == 0) {
-			int r = kv_is_full(kw->kv) ? KV_FULL :
-						     emit_chunk(w, false);
+			int r = kv_is_full(kw->kv) ? KV_FULL : emit_chunk(w, false);
 
 			if (r != 0) {
 				return r;
@@ -261,9 +261,8 @@ static int read_all(struct segment *s, char *p, size_t n, off_t off, bool nowait
 
 	while (got < n) {
 		struct iovec v = { p + got, n - got };
-		ssize_t r = nowait ?
-			preadv2(s->fd, &v, 1, off + (off_t)got, RWF_NOWAIT) :
-			fault_pread(s->fd, p + got, n - got, off + (off_t)got);
+		ssize_t r = nowait ? preadv2(s->fd, &v, 1, off + (off_t)got, RWF_NOWAIT)
+				   : fault_pread(s->fd, p + got, n - got, off + (off_t)got);
 
 		if (r < 0 && errno == EINTR) {
 			continue;
@@ -280,8 +279,8 @@ static int read_all(struct segment *s, char *p, size_t n, off_t off, bool nowait
 	return 0;
 }
 
-int chunk_read(struct local *l, struct loc loc, bool nowait, struct buf *raw,
-	       struct rec *rec_out, struct chunk *out)
+int chunk_read(struct local *l, struct loc loc, bool nowait, struct buf *raw, struct rec *rec_out,
+	       struct chunk *out)
 {
 	struct segment *s = log_get(&l->log, loc.at.seg);
 	struct slice payload;
@@ -295,9 +294,8 @@ int chunk_read(struct local *l, struct loc loc, bool nowait, struct buf *raw,
 	p = buf_reserve(raw, loc.len);
 	r = p ? read_all(s, p, loc.len, loc.at.off, nowait) : raw->err;
 	if (r == 0 && (loc.len < REC_HEAD + CHUNK_HEAD ||
-		       rec_decode(slice_make(p, loc.len), s->salt, loc.at.off,
-				  rec_out) != 1 ||
-		       rec_out->type != REC_CHUNK ||
+		       rec_decode(slice_make(p, loc.len), s->salt, loc.at.off, rec_out) != 1 ||
+		       rec_out->type != REC_CHUNK || rec_out->version > REC_VERSION ||
 		       rec_size(rec_out->len) != loc.len)) {
 		r = -EIO;
 	}
@@ -306,8 +304,7 @@ int chunk_read(struct local *l, struct loc loc, bool nowait, struct buf *raw,
 		return r;
 	}
 	payload = slice_make(p + REC_HEAD, rec_out->len);
-	if (hash_sum64(payload) != rec_out->sum ||
-	    chunk_decode(payload, true, out) < 0) {
+	if (hash_sum64(payload) != rec_out->sum || chunk_decode(payload, true, out) < 0) {
 		return -EIO;
 	}
 	return 0;
@@ -455,8 +452,8 @@ static int fetch_chunk(struct fetch *f)
 /* ---- the cache of unpacked chunks -------------------------------------------------- */
 
 /* Copies from a cached chunk: bytes, or -1 if it is not there. */
-static ssize_t cache_read(struct local *l, struct kv_blob_id id, uint32_t index,
-			  size_t off, char *p, size_t n)
+static ssize_t cache_read(struct local *l, struct kv_blob_id id, uint32_t index, size_t off,
+			  char *p, size_t n)
 {
 	ssize_t got = -1;
 
@@ -464,8 +461,7 @@ static ssize_t cache_read(struct local *l, struct kv_blob_id id, uint32_t index,
 	for (int i = 0; i < CACHE_SLOTS; i++) {
 		struct cached_chunk *c = &l->cache[i];
 
-		if (c->p && c->index == index &&
-		    memcmp(&c->id, &id, sizeof(id)) == 0) {
+		if (c->p && c->index == index && memcmp(&c->id, &id, sizeof(id)) == 0) {
 			got = 0;
 			if (off < c->n) {
 				n = MIN(n, c->n - off);
@@ -494,8 +490,10 @@ static void cache_keep(struct fetch *f)
 		}
 	}
 	old = c->p;
-	*c = (struct cached_chunk){ .id = f->id, .index = f->index,
-				    .n = f->out_n, .p = TAKE_PTR(f->out),
+	*c = (struct cached_chunk){ .id = f->id,
+				    .index = f->index,
+				    .n = f->out_n,
+				    .p = TAKE_PTR(f->out),
 				    .used_at = ++l->cache_clock };
 	pthread_mutex_unlock(&l->zlock);
 	free(old);
@@ -529,8 +527,7 @@ static ssize_t read_piece(struct fetch *f, uint64_t off, char *p, size_t n)
 	return (ssize_t)n;
 }
 
-ssize_t local_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off,
-			char *p, size_t n)
+ssize_t local_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p, size_t n)
 {
 	struct fetch f = { .l = local_of(kv), .id = id };
 	ssize_t got = 0;
@@ -551,8 +548,7 @@ ssize_t local_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off,
 		if (at >= f.row.size || n == 0) {
 			break;
 		}
-		k = read_piece(&f, at, p + got,
-			       (size_t)MIN((uint64_t)n, f.row.size - at));
+		k = read_piece(&f, at, p + got, (size_t)MIN((uint64_t)n, f.row.size - at));
 		if (k < 0) {
 			got = k;
 			break;

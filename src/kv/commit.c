@@ -32,8 +32,7 @@ struct timespec in_ms(int64_t ms)
 {
 	int64_t t = clock_mono() + ms * NSEC_PER_MSEC;
 
-	return (struct timespec){ .tv_sec = t / NSEC_PER_SEC,
-				  .tv_nsec = t % NSEC_PER_SEC };
+	return (struct timespec){ .tv_sec = t / NSEC_PER_SEC, .tv_nsec = t % NSEC_PER_SEC };
 }
 
 /* ---- the callers' side ------------------------------------------------------ */
@@ -51,12 +50,10 @@ static int enqueue_and_wait(struct local *l, struct req *r)
 	return r->result;
 }
 
-int local_commit(struct kv *kv, struct kv_batch *const *batches, size_t n,
-		 size_t bytes)
+int local_commit(struct kv *kv, struct kv_batch *const *batches, size_t n, size_t bytes)
 {
 	struct local *l = local_of(kv);
-	struct req r = { .kind = REQ_COMMIT, .batches = batches, .n = n,
-			 .bytes = bytes };
+	struct req r = { .kind = REQ_COMMIT, .batches = batches, .n = n, .bytes = bytes };
 
 	if (flag_get(&l->poisoned)) {
 		return -EIO;
@@ -89,8 +86,7 @@ static void wait_chunk_room(struct local *l)
 	}
 }
 
-int commit_chunk(struct local *l, char *payload, size_t n, struct writer *w,
-		 bool *lost)
+int commit_chunk(struct local *l, char *payload, size_t n, struct writer *w, bool *lost)
 {
 	struct req *r = calloc(1, sizeof(*r));
 
@@ -98,8 +94,9 @@ int commit_chunk(struct local *l, char *payload, size_t n, struct writer *w,
 		free(payload);
 		return -ENOMEM;
 	}
-	*r = (struct req){ .kind = REQ_CHUNK, .payload = payload, .bytes = n,
-			   .writer = w, .lost = lost };
+	*r = (struct req){
+		.kind = REQ_CHUNK, .payload = payload, .bytes = n, .writer = w, .lost = lost
+	};
 	pthread_mutex_lock(&l->lock);
 	wait_chunk_room(l);
 	if (flag_get(&l->poisoned)) {
@@ -132,8 +129,7 @@ static bool spare_ready(struct local *l)
 {
 	int64_t now = clock_mono();
 
-	if (flag_get(&l->no_spare) &&
-	    now - l->spare_tried < SPARE_RETRY_MS * NSEC_PER_MSEC) {
+	if (flag_get(&l->no_spare) && now - l->spare_tried < SPARE_RETRY_MS * NSEC_PER_MSEC) {
 		return false;
 	}
 	l->spare_tried = now;
@@ -143,8 +139,7 @@ static bool spare_ready(struct local *l)
 
 bool room_to_grow(struct local *l)
 {
-	return !flag_get(&l->below_floor) && !flag_get(&l->stuck) &&
-	       spare_ready(l);
+	return !flag_get(&l->below_floor) && !flag_get(&l->stuck) && spare_ready(l);
 }
 
 void poison(struct local *l)
@@ -165,8 +160,7 @@ static void wake_chunk_waiters(struct local *l)
 {
 	struct list *n;
 
-	while ((l->chunk_bytes <= CHUNKS_WAITING_MAX / 2 ||
-		flag_get(&l->poisoned)) &&
+	while ((l->chunk_bytes <= CHUNKS_WAITING_MAX / 2 || flag_get(&l->poisoned)) &&
 	       (n = list_pop(&l->chunk_waiters))) {
 		co_signal_fire(&list_of(n, struct waiter, node)->done);
 	}
@@ -218,8 +212,7 @@ static void refuse(struct local *l, struct req *r, int result)
 
 /* ---- dirty partitions ------------------------------------------------------------ */
 
-static struct dirty *dirty_find(struct local *l,
-				const unsigned char name[KV_PART_SIZE])
+static struct dirty *dirty_find(struct local *l, const unsigned char name[KV_PART_SIZE])
 {
 	return table_get(&l->dirty, slice_make((const char *)name, KV_PART_SIZE));
 }
@@ -240,8 +233,7 @@ static struct dirty *dirty_make(struct local *l, struct kv_part part)
 		return NULL;
 	}
 	memcpy(d->name, name, sizeof(name));
-	if (table_put(&l->dirty, slice_make((char *)d->name, KV_PART_SIZE), d,
-		      NULL) < 0) {
+	if (table_put(&l->dirty, slice_make((char *)d->name, KV_PART_SIZE), d, NULL) < 0) {
 		free(d);
 		return NULL;
 	}
@@ -332,8 +324,7 @@ static bool refers_to_lost(struct local *l, const struct req *r)
 
 			while (!hit && batch_next(&c, &s) > 0) {
 				hit = s.op == BATCH_REF &&
-				      slice_eq(blob_id_slice(&s.blob),
-					       blob_id_slice(&w->id));
+				      slice_eq(blob_id_slice(&s.blob), blob_id_slice(&w->id));
 			}
 		}
 	}
@@ -399,7 +390,7 @@ static void put_record(struct local *l, struct group *g, struct req *r)
 	struct rec rec = {
 		.len = payload_size(r),
 		.type = r->kind == REQ_COMMIT ? REC_BATCHES : REC_CHUNK,
-		.version = 1,
+		.version = REC_VERSION,
 		.seq = l->next_seq++,
 		.durable = l->durable_seq, /* only this thread writes it */
 	};
@@ -426,8 +417,7 @@ static bool fits(struct local *l, const struct group *g, const struct req *r)
 {
 	const struct segment *s = l->log.cur;
 
-	return (uint64_t)s->end + g->out.n + rec_size(payload_size(r)) <=
-	       s->alloc;
+	return (uint64_t)s->end + g->out.n + rec_size(payload_size(r)) <= s->alloc;
 }
 
 static enum step take_commit(struct local *l, struct group *g, struct req *r)
@@ -443,8 +433,7 @@ static enum step take_commit(struct local *l, struct group *g, struct req *r)
 	if (!fits(l, g, r)) {
 		return STEP_NO_FIT;
 	}
-	if (!buf_reserve(&g->out, rec_size(payload_size(r))) ||
-	    dirty_mark(l, r, l->next_seq) < 0) {
+	if (!buf_reserve(&g->out, rec_size(payload_size(r))) || dirty_mark(l, r, l->next_seq) < 0) {
 		g->out.err = 0;
 		return refused(l, r, -ENOMEM);
 	}
@@ -626,8 +615,7 @@ static void process(struct local *l, struct group *g, struct list *taken)
 
 		if (s == STEP_NO_FIT) {
 			flush_group(l, g);
-			if (!roll_for(l, r) ||
-			    take(l, g, r) != STEP_NO_FIT) {
+			if (!roll_for(l, r) || take(l, g, r) != STEP_NO_FIT) {
 				continue;
 			}
 			BUG("a new segment without room");
@@ -645,8 +633,8 @@ static void process(struct local *l, struct group *g, struct list *taken)
  * it cannot move at all. Under the lock. */
 static bool held_up(struct local *l)
 {
-	return l->durable_seq - l->applied.seq > APPLY_LAG_MAX && !l->stuck &&
-	       !l->apply_dead && !l->stopping;
+	return l->durable_seq - l->applied.seq > APPLY_LAG_MAX && !l->stuck && !l->apply_dead &&
+	       !l->stopping;
 }
 
 /* Takes all that is queued when there is reason to; false at the end. */
@@ -656,8 +644,7 @@ static bool wait_for_work(struct local *l, struct list *taken)
 	bool more;
 
 	pthread_mutex_lock(&l->lock);
-	while (!l->stopping &&
-	       ((l->urgent == 0 && l->chunk_bytes < CHUNKS_WAKE) || held_up(l))) {
+	while (!l->stopping && ((l->urgent == 0 && l->chunk_bytes < CHUNKS_WAKE) || held_up(l))) {
 		struct timespec t = in_ms(held_up(l) ? 5 : 1000);
 
 		pthread_cond_timedwait(&l->work, &l->lock, &t);

@@ -43,9 +43,8 @@ static const struct {
 	const char *name;
 	int err;
 } errnos[] = {
-	{ "EIO", EIO },	      { "ENOSPC", ENOSPC }, { "EFBIG", EFBIG },
-	{ "EDQUOT", EDQUOT }, { "ENOMEM", ENOMEM }, { "EINTR", EINTR },
-	{ "EROFS", EROFS },
+	{ "EIO", EIO },	      { "ENOSPC", ENOSPC }, { "EFBIG", EFBIG }, { "EDQUOT", EDQUOT },
+	{ "ENOMEM", ENOMEM }, { "EINTR", EINTR },   { "EROFS", EROFS },
 };
 
 static int parse_errno(struct slice s)
@@ -77,8 +76,7 @@ static int parse_rule(struct slice s, struct rule *out)
 		r.for_ever = true;
 		s = slice_sub(s, 0, s.n - 1);
 	}
-	if (slice_copy(name, r.name, sizeof(r.name)) < 0 ||
-	    slice_u64(s, &r.at) < 0 || r.at == 0) {
+	if (slice_copy(name, r.name, sizeof(r.name)) < 0 || slice_u64(s, &r.at) < 0 || r.at == 0) {
 		return -EINVAL;
 	}
 	*out = r;

@@ -74,25 +74,20 @@ static inline uint64_t get64be(const unsigned char *p)
  */
 struct kv_ops {
 	void (*close)(struct kv *kv);
-	int (*get)(struct kv *kv, struct kv_part part, struct slice key,
-		   struct buf *value_out);
-	int (*scan)(struct kv *kv, struct kv_part part, struct slice from,
-		    struct slice to, kv_row_fn *fn, void *arg);
+	int (*get)(struct kv *kv, struct kv_part part, struct slice key, struct buf *value_out);
+	int (*scan)(struct kv *kv, struct kv_part part, struct slice from, struct slice to,
+		    kv_row_fn *fn, void *arg);
 	int (*version)(struct kv *kv, struct kv_part part, uint64_t *out);
-	int (*commit)(struct kv *kv, struct kv_batch *const *batches, size_t n,
-		      size_t bytes);
+	int (*commit)(struct kv *kv, struct kv_batch *const *batches, size_t n, size_t bytes);
 	int (*sync)(struct kv *kv);
-	int (*blob_new)(struct kv *kv, struct slice meta,
-			struct kv_blob_writer **out);
+	int (*blob_new)(struct kv *kv, struct slice meta, struct kv_blob_writer **out);
 	int (*blob_write)(struct kv_blob_writer *w, struct slice data);
 	int (*blob_finish)(struct kv_blob_writer *w, struct kv_blob_id *out);
 	void (*blob_free)(struct kv_blob_writer *w);
-	ssize_t (*blob_read)(struct kv *kv, struct kv_blob_id id, uint64_t off,
-			     char *p, size_t n);
+	ssize_t (*blob_read)(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p, size_t n);
 	int (*blob_size)(struct kv *kv, struct kv_blob_id id, uint64_t *out);
 	int (*snapshot)(struct kv *kv, struct err *e);
-	int (*verify)(struct kv *kv, void (*found)(void *arg, const char *text),
-		      void *arg);
+	int (*verify)(struct kv *kv, void (*found)(void *arg, const char *text), void *arg);
 	void (*stats)(struct kv *kv, struct kv_stats *out);
 	bool (*is_full)(struct kv *kv);
 };

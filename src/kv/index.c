@@ -87,9 +87,8 @@ static int open_dbs(struct index *x, MDB_txn *t)
 		const char *name;
 		MDB_dbi *db;
 	} const all[] = {
-		{ "rows", &x->rows },	  { "vers", &x->vers },
-		{ "blobs", &x->blobs },	  { "chunks", &x->chunks },
-		{ "zero", &x->zero },	  { "segs", &x->segs },
+		{ "rows", &x->rows },	  { "vers", &x->vers }, { "blobs", &x->blobs },
+		{ "chunks", &x->chunks }, { "zero", &x->zero }, { "segs", &x->segs },
 		{ "meta", &x->meta },
 	};
 
@@ -103,8 +102,7 @@ static int open_dbs(struct index *x, MDB_txn *t)
 	return 0;
 }
 
-static int check_meta(struct index *x, MDB_txn *t,
-		      const unsigned char store[16], bool *fresh_out,
+static int check_meta(struct index *x, MDB_txn *t, const unsigned char store[16], bool *fresh_out,
 		      struct err *e)
 {
 	struct slice want = slice_make((const char *)store, 16);
@@ -116,8 +114,7 @@ static int check_meta(struct index *x, MDB_txn *t,
 	if (r == KV_NOTFOUND) {
 		unsigned char f[4] = { INDEX_FORMAT };
 
-		r = index_put(t, x->meta, S("format"),
-			      slice_make((char *)f, sizeof(f)));
+		r = index_put(t, x->meta, S("format"), slice_make((char *)f, sizeof(f)));
 		return r ? r : index_put(t, x->meta, S("store"), want);
 	}
 	if (r < 0) {
@@ -125,8 +122,10 @@ static int check_meta(struct index *x, MDB_txn *t,
 	}
 	c = cur_init(v);
 	if (cur_get32le(&c) > INDEX_FORMAT && !c.err) {
-		return err_set(e, -EPROTO, "the index was written by a newer "
-			       "version of Postrider; use that one", NULL);
+		return err_set(e, -EPROTO,
+			       "the index was written by a newer "
+			       "version of Postrider; use that one",
+			       NULL);
 	}
 	r = get(t, x->meta, S("store"), &v);
 	return c.err || r != 0 || !slice_eq(v, want) ? -EIO : 0;
@@ -135,8 +134,7 @@ static int check_meta(struct index *x, MDB_txn *t,
 /* Walks everything: false on the first page LMDB cannot make sense of. */
 static bool walk_all(struct index *x, MDB_txn *t)
 {
-	const MDB_dbi dbs[] = { x->rows, x->vers, x->blobs, x->chunks,
-				x->zero, x->segs, x->meta };
+	const MDB_dbi dbs[] = { x->rows, x->vers, x->blobs, x->chunks, x->zero, x->segs, x->meta };
 
 	for (size_t i = 0; i < ARRAY_LEN(dbs); i++) {
 		MDB_cursor *c;
@@ -170,8 +168,7 @@ static int check_length(struct index *x, const char *path, bool *short_out)
 	struct stat fs;
 	uint64_t need;
 
-	if (mdb_env_info(x->env, &info) || mdb_env_stat(x->env, &st) ||
-	    stat(path, &fs) < 0) {
+	if (mdb_env_info(x->env, &info) || mdb_env_stat(x->env, &st) || stat(path, &fs) < 0) {
 		return -EIO;
 	}
 	need = ((uint64_t)info.me_last_pgno + 1) * st.ms_psize;
@@ -222,8 +219,8 @@ static int open_env(struct index *x, const char *dir, uint64_t map_size)
 	return index_err(r);
 }
 
-int index_open(struct index *x, const char *dir, uint64_t map_size,
-	       const unsigned char store[16], bool *fresh_out, struct err *e)
+int index_open(struct index *x, const char *dir, uint64_t map_size, const unsigned char store[16],
+	       bool *fresh_out, struct err *e)
 {
 	char path[KV_PATH_MAX];
 	MDB_txn *t = NULL;
@@ -260,8 +257,7 @@ int index_open(struct index *x, const char *dir, uint64_t map_size,
 		if (r == KV_NOTFOUND) {
 			r = -EIO;
 		}
-		return e && e->code ? r : err_set(e, r, "cannot open the index",
-						  "%s", dir);
+		return e && e->code ? r : err_set(e, r, "cannot open the index", "%s", dir);
 	}
 	return 0;
 }
@@ -322,8 +318,7 @@ void index_read_end(struct index *x, MDB_txn *t)
 
 /* ---- rows ------------------------------------------------------------------- */
 
-struct slice index_key(unsigned char k[INDEX_KEY_MAX], struct kv_part p,
-		       struct slice key)
+struct slice index_key(unsigned char k[INDEX_KEY_MAX], struct kv_part p, struct slice key)
 {
 	assert(key.n <= KV_KEY_MAX);
 	part_encode(p, k);
@@ -333,16 +328,15 @@ struct slice index_key(unsigned char k[INDEX_KEY_MAX], struct kv_part p,
 	return slice_make((char *)k, KV_PART_SIZE + key.n);
 }
 
-int index_get_row(struct index *x, MDB_txn *t, struct kv_part p,
-		  struct slice key, struct slice *value_out)
+int index_get_row(struct index *x, MDB_txn *t, struct kv_part p, struct slice key,
+		  struct slice *value_out)
 {
 	unsigned char k[INDEX_KEY_MAX];
 
 	return get(t, x->rows, index_key(k, p, key), value_out);
 }
 
-int index_get_version(struct index *x, MDB_txn *t, struct kv_part p,
-		      uint64_t *out)
+int index_get_version(struct index *x, MDB_txn *t, struct kv_part p, uint64_t *out)
 {
 	unsigned char k[INDEX_KEY_MAX];
 	struct slice v = { NULL, 0 };
@@ -423,8 +417,7 @@ int blob_row_decode(struct slice v, struct blob_row *out)
 	return 0;
 }
 
-int index_get_blob(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		   struct blob_row *out)
+int index_get_blob(struct index *x, MDB_txn *t, struct kv_blob_id id, struct blob_row *out)
 {
 	struct slice v = { NULL, 0 };
 	int r = get(t, x->blobs, id_slice(&id), &v);
@@ -432,8 +425,7 @@ int index_get_blob(struct index *x, MDB_txn *t, struct kv_blob_id id,
 	return r ? r : blob_row_decode(v, out);
 }
 
-int index_put_blob(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		   const struct blob_row *row)
+int index_put_blob(struct index *x, MDB_txn *t, struct kv_blob_id id, const struct blob_row *row)
 {
 	char raw[BLOB_ROW_SIZE];
 	struct buf b;
@@ -449,8 +441,7 @@ int index_put_blob(struct index *x, MDB_txn *t, struct kv_blob_id id,
 	return index_put(t, x->blobs, id_slice(&id), buf_slice(&b));
 }
 
-static struct slice chunk_key(unsigned char k[20], struct kv_blob_id id,
-			      uint32_t chunk)
+static struct slice chunk_key(unsigned char k[20], struct kv_blob_id id, uint32_t chunk)
 {
 	uint32_t be = __builtin_bswap32(chunk);
 
@@ -459,8 +450,8 @@ static struct slice chunk_key(unsigned char k[20], struct kv_blob_id id,
 	return slice_make((char *)k, 20);
 }
 
-int index_get_loc(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		  uint32_t chunk, const struct blob_row *row, struct loc *out)
+int index_get_loc(struct index *x, MDB_txn *t, struct kv_blob_id id, uint32_t chunk,
+		  const struct blob_row *row, struct loc *out)
 {
 	unsigned char k[20];
 	struct slice v = { NULL, 0 };
@@ -474,8 +465,7 @@ int index_get_loc(struct index *x, MDB_txn *t, struct kv_blob_id id,
 	return r ? r : loc_decode(v, out);
 }
 
-int index_put_loc(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		  uint32_t chunk, struct loc loc)
+int index_put_loc(struct index *x, MDB_txn *t, struct kv_blob_id id, uint32_t chunk, struct loc loc)
 {
 	unsigned char k[20];
 	char raw[LOC_SIZE];

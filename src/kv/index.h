@@ -58,8 +58,8 @@ int index_err(int mdb);
  * Opens dir/data.mdb (made if missing). fresh_out: there is nothing in it.
  * 0, -EPROTO a newer format, -EIO damaged, -errno.
  */
-int index_open(struct index *x, const char *dir, uint64_t map_size,
-	       const unsigned char store[16], bool *fresh_out, struct err *e);
+int index_open(struct index *x, const char *dir, uint64_t map_size, const unsigned char store[16],
+	       bool *fresh_out, struct err *e);
 void index_close(struct index *x);
 
 /* A read transaction from the pool. 0 or <0. */
@@ -67,20 +67,16 @@ int index_read(struct index *x, MDB_txn **out);
 void index_read_end(struct index *x, MDB_txn *t);
 
 /* Within a transaction: KV_OK, KV_NOTFOUND, <0. */
-int index_get_row(struct index *x, MDB_txn *t, struct kv_part p,
-		  struct slice key, struct slice *value_out);
-int index_get_version(struct index *x, MDB_txn *t, struct kv_part p,
-		      uint64_t *out);
-int index_put_version(struct index *x, MDB_txn *t, struct kv_part p,
-		      uint64_t v);
-int index_get_blob(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		   struct blob_row *out);
-int index_put_blob(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		   const struct blob_row *row);
-int index_get_loc(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		  uint32_t chunk, const struct blob_row *row, struct loc *out);
-int index_put_loc(struct index *x, MDB_txn *t, struct kv_blob_id id,
-		  uint32_t chunk, struct loc loc);
+int index_get_row(struct index *x, MDB_txn *t, struct kv_part p, struct slice key,
+		  struct slice *value_out);
+int index_get_version(struct index *x, MDB_txn *t, struct kv_part p, uint64_t *out);
+int index_put_version(struct index *x, MDB_txn *t, struct kv_part p, uint64_t v);
+int index_get_blob(struct index *x, MDB_txn *t, struct kv_blob_id id, struct blob_row *out);
+int index_put_blob(struct index *x, MDB_txn *t, struct kv_blob_id id, const struct blob_row *row);
+int index_get_loc(struct index *x, MDB_txn *t, struct kv_blob_id id, uint32_t chunk,
+		  const struct blob_row *row, struct loc *out);
+int index_put_loc(struct index *x, MDB_txn *t, struct kv_blob_id id, uint32_t chunk,
+		  struct loc loc);
 int index_get_pos(struct index *x, MDB_txn *t, struct index_pos *out);
 int index_put_pos(struct index *x, MDB_txn *t, struct index_pos p);
 int index_get_live(struct index *x, MDB_txn *t, uint64_t seg, int64_t *out);
@@ -89,8 +85,7 @@ int index_put_live(struct index *x, MDB_txn *t, uint64_t seg, int64_t live);
 int index_del(MDB_txn *t, MDB_dbi db, struct slice key);
 int index_put(MDB_txn *t, MDB_dbi db, struct slice key, struct slice value);
 /* partition + key into k; the slice over it. */
-struct slice index_key(unsigned char k[INDEX_KEY_MAX], struct kv_part p,
-		       struct slice key);
+struct slice index_key(unsigned char k[INDEX_KEY_MAX], struct kv_part p, struct slice key);
 int blob_row_decode(struct slice v, struct blob_row *out);
 int loc_decode(struct slice v, struct loc *out);
 

@@ -92,8 +92,7 @@ void kv_batch_del_range(struct kv_batch *b, struct slice from, struct slice to)
 	buf_vbytes(&b->ops, to);
 }
 
-static void batch_blob(struct kv_batch *b, enum batch_op op,
-		       struct kv_blob_id id)
+static void batch_blob(struct kv_batch *b, enum batch_op op, struct kv_blob_id id)
 {
 	if (kv_blob_is_none(id)) {
 		batch_fail(b, -EINVAL);
@@ -157,8 +156,7 @@ int batch_next(struct cur *c, struct batch_step *out)
 	default:
 		return -EINVAL;
 	}
-	if (c->err ||
-	    ((s.op == BATCH_PUT || s.op == BATCH_DEL) && !key_ok(s.key))) {
+	if (c->err || ((s.op == BATCH_PUT || s.op == BATCH_DEL) && !key_ok(s.key))) {
 		return -EINVAL;
 	}
 	*out = s;
@@ -196,8 +194,7 @@ void kv_close(struct kv **kvp)
 	}
 }
 
-int kv_get(struct kv *kv, struct kv_part part, struct slice key,
-	   struct buf *value_out)
+int kv_get(struct kv *kv, struct kv_part part, struct slice key, struct buf *value_out)
 {
 	if (key.n == 0 || key.n > KV_KEY_MAX) {
 		return KV_NOTFOUND;
@@ -205,8 +202,8 @@ int kv_get(struct kv *kv, struct kv_part part, struct slice key,
 	return kv->ops->get(kv, part, key, value_out);
 }
 
-int kv_scan(struct kv *kv, struct kv_part part, struct slice from,
-	    struct slice to, kv_row_fn *fn, void *arg)
+int kv_scan(struct kv *kv, struct kv_part part, struct slice from, struct slice to, kv_row_fn *fn,
+	    void *arg)
 {
 	if (from.n > KV_KEY_MAX || to.n > KV_KEY_MAX) {
 		return -EMSGSIZE;
@@ -214,8 +211,8 @@ int kv_scan(struct kv *kv, struct kv_part part, struct slice from,
 	return kv->ops->scan(kv, part, from, to, fn, arg);
 }
 
-int kv_scan_prefix(struct kv *kv, struct kv_part part, struct slice prefix,
-		   kv_row_fn *fn, void *arg)
+int kv_scan_prefix(struct kv *kv, struct kv_part part, struct slice prefix, kv_row_fn *fn,
+		   void *arg)
 {
 	char end[KV_KEY_MAX];
 	size_t n = prefix.n;
@@ -296,8 +293,7 @@ void kv_blob_free(struct kv_blob_writer **wp)
 	}
 }
 
-ssize_t kv_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p,
-		     size_t n)
+ssize_t kv_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p, size_t n)
 {
 	return kv->ops->blob_read(kv, id, off, p, n);
 }
@@ -312,8 +308,7 @@ int kv_snapshot(struct kv *kv, struct err *e)
 	return kv->ops->snapshot(kv, e);
 }
 
-int kv_verify(struct kv *kv, void (*found)(void *arg, const char *text),
-	      void *arg)
+int kv_verify(struct kv *kv, void (*found)(void *arg, const char *text), void *arg)
 {
 	return kv->ops->verify(kv, found, arg);
 }

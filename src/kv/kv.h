@@ -71,14 +71,14 @@ struct kv_blob_writer;
 /* ---- opening ------------------------------------------------------------ */
 
 struct kv_local_opts {
-	const char *dir;	 /* created if missing (0700) */
-	uint64_t segment_size;	 /* 0: 64 MiB */
-	uint64_t map_size;	 /* LMDB's; 0: 256 GiB */
-	uint64_t free_floor;	 /* bytes that must stay free for new mail to be
+	const char *dir;       /* created if missing (0700) */
+	uint64_t segment_size; /* 0: 64 MiB */
+	uint64_t map_size;     /* LMDB's; 0: 256 GiB */
+	uint64_t free_floor;   /* bytes that must stay free for new mail to be
 				    taken; 0: max(5 % of the disk, 256 MiB)
 				    capped at 10 GiB; 1: no floor */
-	unsigned apply_ms;	 /* 0: 50 */
-	unsigned reclaim_mb_s;	 /* rewrite rate; 0: 32 */
+	unsigned apply_ms;     /* 0: 50 */
+	unsigned reclaim_mb_s; /* rewrite rate; 0: 32 */
 };
 /*
  * Opens or creates, locks the directory, recovers (replays the log into the
@@ -88,8 +88,7 @@ struct kv_local_opts {
  * 0; -EBUSY another process has it; -EPROTO a newer format; -EIO damage that
  * recovery may not decide on; -errno. *e says what, where and what to do.
  */
-int kv_local_open(const struct kv_local_opts *o, struct kv **out,
-		  struct err *e);
+int kv_local_open(const struct kv_local_opts *o, struct kv **out, struct err *e);
 /* All in memory, nothing durable, no threads, never suspends. */
 int kv_mem_open(struct kv **out);
 /* Waits for what is queued, applies it, closes. NULL is fine. Blocks. */
@@ -98,8 +97,7 @@ void kv_close(struct kv **kvp);
 /* ---- reading ------------------------------------------------------------ */
 
 /* Adds the value to *value_out (not reset). KV_OK, KV_NOTFOUND, <0. */
-CO_FN int kv_get(struct kv *kv, struct kv_part part, struct slice key,
-		 struct buf *value_out);
+CO_FN int kv_get(struct kv *kv, struct kv_part part, struct slice key, struct buf *value_out);
 /*
  * Calls fn for each row with from <= key < to in order (empty `to`: up to
  * the end of the partition), until it returns non-zero. fn must not suspend
@@ -108,11 +106,11 @@ CO_FN int kv_get(struct kv *kv, struct kv_part part, struct slice key,
  * most once. Returns KV_OK or fn's non-zero value if positive, or <0.
  */
 typedef int kv_row_fn(void *arg, struct slice key, struct slice value);
-CO_FN int kv_scan(struct kv *kv, struct kv_part part, struct slice from,
-		  struct slice to, kv_row_fn *fn, void *arg);
+CO_FN int kv_scan(struct kv *kv, struct kv_part part, struct slice from, struct slice to,
+		  kv_row_fn *fn, void *arg);
 /* All rows whose key starts with prefix. */
-CO_FN int kv_scan_prefix(struct kv *kv, struct kv_part part,
-			 struct slice prefix, kv_row_fn *fn, void *arg);
+CO_FN int kv_scan_prefix(struct kv *kv, struct kv_part part, struct slice prefix, kv_row_fn *fn,
+			 void *arg);
 /* Version of a partition: 0 never written; grows with each commit to it. */
 CO_FN int kv_version(struct kv *kv, struct kv_part part, uint64_t *out);
 
@@ -129,8 +127,7 @@ void kv_batch_expect(struct kv_batch *b, uint64_t v);
 void kv_batch_put(struct kv_batch *b, struct slice key, struct slice value);
 void kv_batch_del(struct kv_batch *b, struct slice key);
 /* Deletes from <= key < to (empty `to`: to the end). Ops apply in order. */
-void kv_batch_del_range(struct kv_batch *b, struct slice from,
-			struct slice to);
+void kv_batch_del_range(struct kv_batch *b, struct slice from, struct slice to);
 /* One more / one less reference. The blob must be finished, and held (by its
  * writer or by another reference) until the commit is done. */
 void kv_batch_blob_ref(struct kv_batch *b, struct kv_blob_id id);
@@ -157,8 +154,7 @@ CO_FN int kv_sync(struct kv *kv);
  * A writer for a new blob. meta (<= KV_META_MAX, copied) says in the log by
  * itself where the message belongs, for salvage. KV_OK, KV_FULL, <0.
  */
-CO_FN int kv_blob_new(struct kv *kv, struct slice meta,
-		      struct kv_blob_writer **out);
+CO_FN int kv_blob_new(struct kv *kv, struct slice meta, struct kv_blob_writer **out);
 /* Any size of piece; chunks, compression and checksums are inside. KV_OK,
  * KV_FULL, <0; after a failure only kv_blob_free is left. */
 CO_FN int kv_blob_write(struct kv_blob_writer *w, struct slice data);
@@ -171,8 +167,7 @@ void kv_blob_free(struct kv_blob_writer **wp);
  * (short only at the end), 0 at or past the end, -ENOENT no such blob, -EIO
  * its checksum is wrong or the disk failed (the rest of the store is fine).
  */
-CO_FN ssize_t kv_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off,
-			   char *p, size_t n);
+CO_FN ssize_t kv_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p, size_t n);
 CO_FN int kv_blob_size(struct kv *kv, struct kv_blob_id id, uint64_t *out);
 
 static inline bool kv_blob_is_none(struct kv_blob_id id)
@@ -192,20 +187,19 @@ CO_FN int kv_snapshot(struct kv *kv, struct err *e);
  * against log. Calls found(arg, text) for each problem, on a worker's thread
  * while the caller waits. Number of problems, or <0.
  */
-CO_FN int kv_verify(struct kv *kv, void (*found)(void *arg, const char *text),
-		    void *arg);
+CO_FN int kv_verify(struct kv *kv, void (*found)(void *arg, const char *text), void *arg);
 
 struct kv_stats {
-	uint64_t log_bytes;	/* of all segments on disk */
-	uint64_t live_bytes;	/* of records that are still needed */
+	uint64_t log_bytes;  /* of all segments on disk */
+	uint64_t live_bytes; /* of records that are still needed */
 	uint64_t segments;
-	uint64_t commits;	/* kv_commit calls answered KV_OK */
-	uint64_t syncs;		/* fdatasync calls */
-	uint64_t blobs;		/* live */
+	uint64_t commits; /* kv_commit calls answered KV_OK */
+	uint64_t syncs;	  /* fdatasync calls */
+	uint64_t blobs;	  /* live */
 	uint64_t reclaimed_bytes;
 	uint64_t disk_free;
 	bool poisoned;
-	bool full;		/* below the floor: new mail is not taken */
+	bool full; /* below the floor: new mail is not taken */
 };
 void kv_stats(struct kv *kv, struct kv_stats *out);
 

@@ -36,8 +36,10 @@ struct lane {
 
 static void world_open(struct world *w)
 {
-	struct kv_local_opts o = { .dir = w->dir, .segment_size = 1 << 20,
-				   .map_size = 1 << 28, .free_floor = 1,
+	struct kv_local_opts o = { .dir = w->dir,
+				   .segment_size = 1 << 20,
+				   .map_size = 1 << 28,
+				   .free_floor = 1,
 				   .apply_ms = 20 };
 	struct err e = ERR_INIT;
 
@@ -114,8 +116,7 @@ static struct kv_part part(uint64_t a, uint64_t b)
 	return (struct kv_part){ 1, a, b };
 }
 
-static void want_value(struct kv *kv, struct kv_part p, struct slice key,
-			 struct slice want)
+static void want_value(struct kv *kv, struct kv_part p, struct slice key, struct slice want)
 {
 	struct buf v = BUF_INIT(KV_VALUE_MAX);
 
@@ -156,7 +157,7 @@ static void case_rows(struct kv *kv, uint64_t id)
 {
 	struct kv_part p = part(id, 1);
 	struct kv_batch *b;
-	char big[5000];
+	char big[2500]; /* beyond what fits into a page of LMDB */
 	char key[KV_KEY_MAX + 1];
 
 	expect_none(kv, p, S("a"));
@@ -167,8 +168,7 @@ static void case_rows(struct kv *kv, uint64_t id)
 	memset(big, 'x', sizeof(big));
 	memset(key, 'k', sizeof(key));
 	put1(kv, p, slice_make(key, KV_KEY_MAX), slice_make(big, sizeof(big)));
-	want_value(kv, p, slice_make(key, KV_KEY_MAX),
-		     slice_make(big, sizeof(big)));
+	want_value(kv, p, slice_make(key, KV_KEY_MAX), slice_make(big, sizeof(big)));
 	/* Another partition with the same keys is another world. */
 	expect_none(kv, part(id, 2), S("a"));
 	expect_none(kv, (struct kv_part){ 2, id, 1 }, S("a"));
@@ -212,21 +212,18 @@ static int see_row(void *arg, struct slice key, struct slice value)
 	return ++r->n == r->stop_at ? 42 : 0;
 }
 
-static void expect_scan(struct kv *kv, struct kv_part p, const char *from,
-			const char *to, const char *want)
+static void expect_scan(struct kv *kv, struct kv_part p, const char *from, const char *to,
+			const char *want)
 {
 	struct rows r = { .seen = BUF_INIT(1 << 20) };
 
 	co_enter();
-	assert_int_equal(kv_scan(kv, p, slice_cstr(from), slice_cstr(to),
-				 see_row, &r),
-			 KV_OK);
+	assert_int_equal(kv_scan(kv, p, slice_cstr(from), slice_cstr(to), see_row, &r), KV_OK);
 	assert_string_equal(buf_cstr(&r.seen), want);
 	buf_fini(&r.seen);
 }
 
-static void expect_prefix(struct kv *kv, struct kv_part p, struct slice prefix,
-			  const char *want)
+static void expect_prefix(struct kv *kv, struct kv_part p, struct slice prefix, const char *want)
 {
 	struct rows r = { .seen = BUF_INIT(1 << 20) };
 
@@ -292,8 +289,7 @@ static void case_long_scan(struct kv *kv, uint64_t id)
 		char key[4];
 
 		set_be32(key, i * 7 % 3000);
-		kv_batch_put(b, slice_make(key, 4),
-			     slice_make(value, sizeof(value)));
+		kv_batch_put(b, slice_make(key, 4), slice_make(value, sizeof(value)));
 	}
 	assert_int_equal(commit1(kv, &b), KV_OK);
 	assert_int_equal(kv_scan(kv, p, S(""), S(""), count_ordered, &n), 0);
@@ -385,8 +381,8 @@ static void case_visible(struct kv *kv, uint64_t id)
 
 /* ---- blobs ---------------------------------------------------------------- */
 
-static struct kv_blob_writer *blob_write(struct kv *kv, uint64_t seed, size_t n,
-					 size_t piece, struct kv_blob_id *id)
+static struct kv_blob_writer *blob_write(struct kv *kv, uint64_t seed, size_t n, size_t piece,
+					 struct kv_blob_id *id)
 {
 	struct kv_blob_writer *w;
 	char *data = malloc(n + 1);
@@ -395,18 +391,16 @@ static struct kv_blob_writer *blob_write(struct kv *kv, uint64_t seed, size_t n,
 	test_fill(data, n, seed);
 	assert_int_equal(kv_blob_new(kv, S("meta"), &w), KV_OK);
 	for (size_t at = 0; at < n; at += piece) {
-		assert_int_equal(
-			kv_blob_write(w, slice_make(data + at,
-						    MIN(piece, n - at))),
-			KV_OK);
+		assert_int_equal(kv_blob_write(w, slice_make(data + at, MIN(piece, n - at))),
+				 KV_OK);
 	}
 	assert_int_equal(kv_blob_finish(w, id), KV_OK);
 	free(data);
 	return w;
 }
 
-static struct kv_blob_id blob_keep(struct kv *kv, struct kv_part p,
-				   uint64_t seed, size_t n, size_t piece)
+static struct kv_blob_id blob_keep(struct kv *kv, struct kv_part p, uint64_t seed, size_t n,
+				   size_t piece)
 {
 	struct kv_blob_id id;
 	struct kv_blob_writer *w = blob_write(kv, seed, n, piece, &id);
@@ -419,8 +413,7 @@ static struct kv_blob_id blob_keep(struct kv *kv, struct kv_part p,
 	return id;
 }
 
-static void expect_blob(struct kv *kv, struct kv_blob_id id, uint64_t seed,
-			size_t n)
+static void expect_blob(struct kv *kv, struct kv_blob_id id, uint64_t seed, size_t n)
 {
 	char *want = malloc(n + 1);
 	char *got = malloc(n + 100);
@@ -441,8 +434,7 @@ static void expect_blob(struct kv *kv, struct kv_blob_id id, uint64_t seed,
 		size_t len = (x >> 13) % 300000;
 		size_t may = MIN(len, n - at);
 
-		assert_int_equal(kv_blob_read(kv, id, at, got, MIN(len, n)),
-				 MIN(may, MIN(len, n)));
+		assert_int_equal(kv_blob_read(kv, id, at, got, MIN(len, n)), MIN(may, MIN(len, n)));
 		assert_memory_equal(got, want + at, may);
 	}
 	free(want);
@@ -451,24 +443,21 @@ static void expect_blob(struct kv *kv, struct kv_blob_id id, uint64_t seed,
 
 static void case_blobs(struct kv *kv, uint64_t id)
 {
-	static const size_t sizes[] = { 0, 1, 100, 4096, CHUNK - 1, CHUNK,
-					CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 77,
-					3000000 };
+	static const size_t sizes[] = { 0,     1,	  100,	     4096,	     CHUNK - 1,
+					CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 77, 3000000 };
 	static const size_t pieces[] = { 1 << 22, 1000, CHUNK, 70000 };
 	struct kv_part p = part(id, 10);
 	struct kv_blob_id ids[ARRAY_LEN(sizes)];
 
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
-		ids[i] = blob_keep(kv, p, id + i, sizes[i],
-				   pieces[i % ARRAY_LEN(pieces)]);
+		ids[i] = blob_keep(kv, p, id + i, sizes[i], pieces[i % ARRAY_LEN(pieces)]);
 		assert_false(kv_blob_is_none(ids[i]));
 		expect_blob(kv, ids[i], id + i, sizes[i]);
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
 		expect_blob(kv, ids[i], id + i, sizes[i]);
 		for (unsigned j = 0; j < i; j++) {
-			assert_memory_not_equal(&ids[i], &ids[j],
-						sizeof(ids[i]));
+			assert_memory_not_equal(&ids[i], &ids[j], sizeof(ids[i]));
 		}
 	}
 }
@@ -672,16 +661,11 @@ static void test_one_sync(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_scan),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_atomic_and_conflict),
-		cmocka_unit_test(test_visible),
-		cmocka_unit_test(test_blobs),
-		cmocka_unit_test(test_refs),
-		cmocka_unit_test(test_verify_and_stats),
-		cmocka_unit_test(test_reopen),
-		cmocka_unit_test(test_one_sync),
+		cmocka_unit_test(test_rows),	cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_order),	cmocka_unit_test(test_atomic_and_conflict),
+		cmocka_unit_test(test_visible), cmocka_unit_test(test_blobs),
+		cmocka_unit_test(test_refs),	cmocka_unit_test(test_verify_and_stats),
+		cmocka_unit_test(test_reopen),	cmocka_unit_test(test_one_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

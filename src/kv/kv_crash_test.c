@@ -52,8 +52,7 @@ static void child_main(const char *dir, const char *fault, uint64_t from, int ou
 		_exit(3);
 	}
 	for (uint64_t i = from; i < from + ACTS; i++) {
-		if (ledger_act(kv, i) != KV_OK ||
-		    write(out, &i, sizeof(i)) != sizeof(i)) {
+		if (ledger_act(kv, i) != KV_OK || write(out, &i, sizeof(i)) != sizeof(i)) {
 			_exit(4);
 		}
 		if (i % 10 == 9 && kv_snapshot(kv, &e) < 0) {
@@ -68,8 +67,7 @@ static void child_main(const char *dir, const char *fault, uint64_t from, int ou
 
 /* Runs a child from act `from` on; *acked_out is behind its last answer. True
  * if it was killed at the point. */
-static bool run_child(const char *dir, const char *fault, uint64_t from,
-		      uint64_t *acked_out)
+static bool run_child(const char *dir, const char *fault, uint64_t from, uint64_t *acked_out)
 {
 	uint64_t i;
 	int p[2];
@@ -101,7 +99,7 @@ static bool run_child(const char *dir, const char *fault, uint64_t from,
 
 static void lose_index(const char *dir)
 {
-	char path[PATH_MAX];
+	char path[TEST_PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/index/data.mdb", dir);
 	assert_int_equal(unlink(path), 0);
@@ -155,9 +153,9 @@ static void test_kill_apply(void **s)
 static void test_kill_segment(void **s)
 {
 	static const char *const points[] = {
-		"segment.spare_made", "segment.before", "segment.head_written",
+		"segment.spare_made",	 "segment.before",	 "segment.head_written",
 		"segment.before_rename", "segment.after_rename", "segment.made",
-		"segment.before_seal", "segment.sealed",
+		"segment.before_seal",	 "segment.sealed",
 	};
 
 	(void)s;
@@ -169,7 +167,7 @@ static void test_kill_segment(void **s)
 static void test_kill_snapshot(void **s)
 {
 	static const char *const points[] = {
-		"snapshot.before", "snapshot.copied", "snapshot.synced",
+		"snapshot.before",  "snapshot.copied", "snapshot.synced",
 		"snapshot.renamed", "snapshot.done",
 	};
 
@@ -182,7 +180,7 @@ static void test_kill_snapshot(void **s)
 static void test_kill_reclaim(void **s)
 {
 	static const char *const points[] = {
-		"reclaim.before_move", "reclaim.moved", "reclaim.applied",
+		"reclaim.before_move",	 "reclaim.moved",	 "reclaim.applied",
 		"reclaim.before_unlink", "reclaim.after_unlink", "reclaim.punch",
 	};
 
@@ -232,7 +230,7 @@ static void tail_child(const char *dir)
 
 struct tail {
 	char dir[64];
-	char log[PATH_MAX]; /* the segment with the five records */
+	char log[TEST_PATH_MAX]; /* the segment with the five records */
 	uint32_t rec[6];    /* where they begin, and the end */
 	char *bytes;
 	size_t n;
@@ -253,9 +251,9 @@ static void tail_load(struct tail *t)
 	assert_int_equal(seg_head_decode(slice_make(t->bytes, t->n), &h), 0);
 	t->rec[0] = SEG_HEAD;
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(rec_decode(slice_make(t->bytes + t->rec[i],
-						       REC_HEAD),
-					    h.salt, t->rec[i], &r), 1);
+		assert_int_equal(rec_decode(slice_make(t->bytes + t->rec[i], REC_HEAD), h.salt,
+					    t->rec[i], &r),
+				 1);
 		t->rec[i + 1] = t->rec[i] + rec_size(r.len);
 	}
 }
@@ -291,8 +289,8 @@ static void tail_restore(struct tail *t, const char *bytes, size_t n)
 
 	/* Nothing was applied: without index and other segments it is the
 	 * same as it was. */
-	snprintf(cmd, sizeof(cmd), "rm -rf %s/index %s/log/* %s/snap.* %s/rebuild",
-		 t->dir, t->dir, t->dir, t->dir);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s/index %s/log/* %s/snap.* %s/rebuild", t->dir, t->dir,
+		 t->dir, t->dir);
 	assert_int_equal(system(cmd), 0);
 	fd = open(t->log, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	assert_int_equal(write(fd, bytes, n), n);
@@ -405,14 +403,10 @@ static void test_damaged_middle(void **s)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_torn_tail),
-		cmocka_unit_test(test_damaged_tail),
-		cmocka_unit_test(test_damaged_middle),
-		cmocka_unit_test(test_kill_commit),
-		cmocka_unit_test(test_kill_apply),
-		cmocka_unit_test(test_kill_segment),
-		cmocka_unit_test(test_kill_snapshot),
-		cmocka_unit_test(test_kill_reclaim),
+		cmocka_unit_test(test_torn_tail),      cmocka_unit_test(test_damaged_tail),
+		cmocka_unit_test(test_damaged_middle), cmocka_unit_test(test_kill_commit),
+		cmocka_unit_test(test_kill_apply),     cmocka_unit_test(test_kill_segment),
+		cmocka_unit_test(test_kill_snapshot),  cmocka_unit_test(test_kill_reclaim),
 		cmocka_unit_test(test_kill_recovery),
 	};
 

@@ -46,9 +46,9 @@ static int open_fails(const char *dir, struct err *e)
 	return r;
 }
 
-static void path_in(const char *dir, const char *name, char out[PATH_MAX])
+static void path_in(const char *dir, const char *name, char out[TEST_PATH_MAX])
 {
-	snprintf(out, PATH_MAX, "%s/%s", dir, name);
+	snprintf(out, TEST_PATH_MAX, "%s/%s", dir, name);
 }
 
 static int put(struct kv *kv, const char *key, bool frees) CO_FN;
@@ -231,7 +231,7 @@ static void test_floor(void **s)
 /* Takes what room is left on the file system. */
 static void fill_disk(const char *dir)
 {
-	char path[PATH_MAX];
+	char path[TEST_PATH_MAX];
 	char *block = calloc(1, 4096);
 	int fd;
 
@@ -248,7 +248,7 @@ static void test_really_full(void **s)
 {
 	char mnt[64];
 	char dir[128];
-	char filler[PATH_MAX];
+	char filler[TEST_PATH_MAX];
 	struct kv *kv;
 	uint64_t n = 0;
 	uint64_t left;
@@ -356,7 +356,7 @@ static void after_damage(const char *dir, uint64_t n)
 
 static void test_index_lost(void **s)
 {
-	char path[PATH_MAX];
+	char path[TEST_PATH_MAX];
 	char dir[64];
 	struct err e = ERR_INIT;
 	struct stat st;
@@ -412,7 +412,7 @@ static void count_problem(void *arg, const char *text)
 static void test_damaged_chunk(void **s)
 {
 	struct kv_blob_id id;
-	char path[PATH_MAX];
+	char path[TEST_PATH_MAX];
 	char dir[64];
 	char buf[100];
 	struct kv *kv;
@@ -431,8 +431,7 @@ static void test_damaged_chunk(void **s)
 	 * second chunk. */
 	garble(path, 150000, 1);
 	kv = open_store(dir);
-	assert_int_equal(kv_scan(kv, (struct kv_part){ 7, 0, 0 }, S(""), S(""),
-				 first_key, &id), 1);
+	assert_int_equal(kv_scan(kv, (struct kv_part){ 7, 0, 0 }, S(""), S(""), first_key, &id), 1);
 	assert_int_equal(kv_blob_read(kv, id, 0, buf, 100), 100);
 	assert_int_equal(kv_blob_read(kv, id, 140000, buf, 100), -EIO);
 	problems = kv_verify(kv, count_problem, &found);
@@ -456,8 +455,8 @@ static void write_file(const char *path, const char *text)
 
 static void test_refuses(void **s)
 {
-	char path[PATH_MAX];
-	char seg[PATH_MAX];
+	char path[TEST_PATH_MAX];
+	char seg[TEST_PATH_MAX];
 	char dir[64];
 	struct err e = ERR_INIT;
 	unsigned char head[SEG_HEAD];
@@ -555,8 +554,8 @@ static void load_reader(void *arg)
 	co_enter();
 	for (uint64_t i = 0; w->done < LOAD_ACTS; i++) {
 		c->n = 0;
-		assert_true(kv_scan(w->kv, (struct kv_part){ 7, i % 4, 0 }, S(""),
-				    S(""), collect, c) >= 0);
+		assert_true(kv_scan(w->kv, (struct kv_part){ 7, i % 4, 0 }, S(""), S(""), collect,
+				    c) >= 0);
 		for (size_t k = 0; k < c->n; k++) {
 			ssize_t n = kv_blob_read(w->kv, c->id[k], 0, p, 300000);
 
@@ -607,7 +606,7 @@ static void test_reclaim_under_load(void **s)
 	ledger_check(w.kv, LOAD_ACTS);
 	kv_close(&w.kv);
 	/* And all of it from snapshot and log. */
-	char path[PATH_MAX];
+	char path[TEST_PATH_MAX];
 	path_in(dir, "index/data.mdb", path);
 	assert_int_equal(unlink(path), 0);
 	after_damage(dir, LOAD_ACTS);

@@ -51,8 +51,7 @@ static int wait_visible(struct local *l, struct kv_part part)
 	return seq ? wait_applied(l, seq) : 0;
 }
 
-static int local_get(struct kv *kv, struct kv_part part, struct slice key,
-		     struct buf *value_out)
+static int local_get(struct kv *kv, struct kv_part part, struct slice key, struct buf *value_out)
 {
 	struct local *l = local_of(kv);
 	struct slice v;
@@ -151,8 +150,8 @@ static int scan_page(struct scan *s)
 	return r;
 }
 
-static int local_scan(struct kv *kv, struct kv_part part, struct slice from,
-		      struct slice to, kv_row_fn *fn, void *arg)
+static int local_scan(struct kv *kv, struct kv_part part, struct slice from, struct slice to,
+		      kv_row_fn *fn, void *arg)
 {
 	struct local *l = local_of(kv);
 	struct scan *s;
@@ -218,8 +217,7 @@ static bool local_is_full(struct kv *kv)
 {
 	struct local *l = local_of(kv);
 
-	return flag_get(&l->below_floor) || flag_get(&l->no_spare) ||
-	       flag_get(&l->stuck);
+	return flag_get(&l->below_floor) || flag_get(&l->no_spare) || flag_get(&l->stuck);
 }
 
 static uint64_t count_blobs(struct local *l)
@@ -275,20 +273,17 @@ static int lock_dir(struct local *l, struct err *e)
 	snprintf(path, sizeof(path), "%s/lock", l->dir);
 	l->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (l->lock_fd < 0) {
-		return err_set(e, -errno, "cannot create the lock file", "%s",
-			       path);
+		return err_set(e, -errno, "cannot create the lock file", "%s", path);
 	}
 	if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		return err_set(e, r, "the store is in use by another process",
-			       "%s", l->dir);
+		return err_set(e, r, "the store is in use by another process", "%s", l->dir);
 	}
 	return 0;
 }
 
 /* "postrider-kv <format>\n<32 hex digits>\n" */
-static int parse_format(struct local *l, struct slice s, const char *path,
-			struct err *e)
+static int parse_format(struct local *l, struct slice s, const char *path, struct err *e)
 {
 	struct slice line = slice_split(&s, '\n');
 	struct slice id = slice_split(&s, '\n');
@@ -296,14 +291,14 @@ static int parse_format(struct local *l, struct slice s, const char *path,
 	uint32_t v;
 	int r = 0;
 
-	if (!slice_starts(line, S("postrider-kv ")) ||
-	    slice_u32(slice_from(line, 13), &v) < 0) {
-		return err_set(e, -EIO, "the FORMAT file is not one of ours", "%s",
-			       path);
+	if (!slice_starts(line, S("postrider-kv ")) || slice_u32(slice_from(line, 13), &v) < 0) {
+		return err_set(e, -EIO, "the FORMAT file is not one of ours", "%s", path);
 	}
 	if (v > STORE_FORMAT) {
-		return err_set(e, -EPROTO, "the store was written by a newer "
-			       "version of Postrider; use that one", "%s", path);
+		return err_set(e, -EPROTO,
+			       "the store was written by a newer "
+			       "version of Postrider; use that one",
+			       "%s", path);
 	}
 	if (hex_decode(&raw, id) < 0 || raw.n != sizeof(l->store)) {
 		r = err_set(e, -EIO, "the FORMAT file is damaged", "%s", path);
@@ -321,8 +316,8 @@ static int read_format(struct local *l, const char *path, struct err *e)
 	int fd = fault_open(path, O_RDONLY, 0);
 
 	if (fd < 0) {
-		return errno == ENOENT ? KV_NOTFOUND :
-			       err_set(e, -errno, "cannot read", "%s", path);
+		return errno == ENOENT ? KV_NOTFOUND
+				       : err_set(e, -errno, "cannot read", "%s", path);
 	}
 	n = fault_pread(fd, text, sizeof(text), 0);
 	close(fd);
@@ -342,14 +337,13 @@ static int write_format(struct local *l, const char *path, struct err *e)
 
 	rand_bytes(l->store, sizeof(l->store));
 	for (size_t i = 0; i < sizeof(l->store); i++) {
-		n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x",
-			      l->store[i]);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%02x", l->store[i]);
 	}
 	text[n++] = '\n';
 	snprintf(tmp, sizeof(tmp), "%s.tmp", path);
 	fd = fault_open(tmp, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0 || fault_pwrite(fd, text, (size_t)n, 0) != n ||
-	    fault_fsync(fd) < 0 || fault_rename(tmp, path) < 0) {
+	if (fd < 0 || fault_pwrite(fd, text, (size_t)n, 0) != n || fault_fsync(fd) < 0 ||
+	    fault_rename(tmp, path) < 0) {
 		r = errno ? -errno : -EIO;
 	}
 	if (fd >= 0) {
@@ -391,8 +385,7 @@ static void set_options(struct local *l, const struct kv_local_opts *o)
 	l->free_floor = o->free_floor;
 	l->apply_ms = o->apply_ms ? o->apply_ms : 50;
 	l->reclaim_mb_s = o->reclaim_mb_s ? o->reclaim_mb_s : 32;
-	l->ballast_size = MIN(MAX((uint64_t)l->segment_size / 16, 256 * 1024),
-			      4 * MIB);
+	l->ballast_size = MIN(MAX((uint64_t)l->segment_size / 16, 256 * 1024), 4 * MIB);
 }
 
 static void cond_init(pthread_cond_t *c)
@@ -481,8 +474,7 @@ static int load_live(struct local *l)
 		return r;
 	}
 	for (size_t i = 0; i < l->log.n && r == 0; i++) {
-		r = index_get_live(&l->idx, t, l->log.seg[i]->no,
-				   &l->log.seg[i]->live);
+		r = index_get_live(&l->idx, t, l->log.seg[i]->no, &l->log.seg[i]->live);
 	}
 	index_read_end(&l->idx, t);
 	return r;
@@ -554,8 +546,7 @@ static int first_segment(struct local *l, struct err *e)
 		l->log.segment_size = l->segment_size;
 	}
 	if (r < 0) {
-		return err_set(e, r, "cannot create a log segment", "%s",
-			       l->log.dir);
+		return err_set(e, r, "cannot create a log segment", "%s", l->log.dir);
 	}
 	l->epoch = l->log.cur->no;
 	flag_set(&l->no_spare, log_make_spare(&l->log) < 0);
@@ -570,8 +561,7 @@ static int remove_empty(struct local *l)
 	for (size_t i = 0; i < l->log.n && r == 0;) {
 		struct segment *s = l->log.seg[i];
 
-		if (s == l->log.cur || s->end > SEG_HEAD ||
-		    s->no <= l->applied.at.seg) {
+		if (s == l->log.cur || s->end > SEG_HEAD || s->no <= l->applied.at.seg) {
 			i++;
 			continue;
 		}
@@ -699,16 +689,14 @@ int kv_local_open(const struct kv_local_opts *o, struct kv **out, struct err *e)
 
 	e = e ? e : &unused;
 	if (fault_from_env() < 0) {
-		return err_set(e, -EINVAL, "POSTRIDER_FAULT cannot be understood",
-			       NULL);
+		return err_set(e, -EINVAL, "POSTRIDER_FAULT cannot be understood", NULL);
 	}
 	/* A file size limit must be an error (EFBIG), not a death. */
 	if (sigaction(SIGXFSZ, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL) {
 		signal(SIGXFSZ, SIG_IGN);
 	}
 	if (strlen(o->dir) > KV_DIR_MAX) {
-		return err_set(e, -ENAMETOOLONG,
-			       "the data directory's path is too long", NULL);
+		return err_set(e, -ENAMETOOLONG, "the data directory's path is too long", NULL);
 	}
 	l = local_new(o);
 	if (!l) {

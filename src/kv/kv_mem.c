@@ -77,8 +77,7 @@ static struct part *part_find(struct mem *m, struct kv_part name, bool make)
 	}
 	p = xcalloc(1, sizeof(*p));
 	memcpy(p->name, enc, sizeof(enc));
-	if (table_put(&m->parts, slice_make((char *)p->name, sizeof(enc)), p,
-		      NULL) < 0) {
+	if (table_put(&m->parts, slice_make((char *)p->name, sizeof(enc)), p, NULL) < 0) {
 		BUG("out of memory");
 	}
 	return p;
@@ -116,8 +115,7 @@ static void cut_rows(struct part *p, size_t from, size_t to)
 		free(p->rows[i]);
 	}
 	if (to > from) {
-		memmove(p->rows + from, p->rows + to,
-			(p->n - to) * sizeof(*p->rows));
+		memmove(p->rows + from, p->rows + to, (p->n - to) * sizeof(*p->rows));
 		p->n -= to - from;
 	}
 }
@@ -160,8 +158,7 @@ static void del_range(struct part *p, struct slice from, struct slice to)
 	}
 }
 
-static int mem_get(struct kv *kv, struct kv_part part, struct slice key,
-		   struct buf *value_out)
+static int mem_get(struct kv *kv, struct kv_part part, struct slice key, struct buf *value_out)
 {
 	struct mem *m = mem_of(kv);
 	struct part *p;
@@ -181,8 +178,8 @@ static int mem_get(struct kv *kv, struct kv_part part, struct slice key,
 	return r;
 }
 
-static int mem_scan(struct kv *kv, struct kv_part part, struct slice from,
-		    struct slice to, kv_row_fn *fn, void *arg)
+static int mem_scan(struct kv *kv, struct kv_part part, struct slice from, struct slice to,
+		    kv_row_fn *fn, void *arg)
 {
 	struct mem *m = mem_of(kv);
 	struct part *p;
@@ -229,8 +226,7 @@ static void blob_drop_if_dead(struct mem *m, struct blob *b)
 	free(b);
 }
 
-static int mem_blob_new(struct kv *kv, struct slice meta,
-			struct kv_blob_writer **out)
+static int mem_blob_new(struct kv *kv, struct slice meta, struct kv_blob_writer **out)
 {
 	struct mem *m = mem_of(kv);
 	struct writer *w = xcalloc(1, sizeof(*w));
@@ -285,8 +281,7 @@ static struct blob *blob_find(struct mem *m, struct kv_blob_id id)
 	return b && b->refs ? b : NULL;
 }
 
-static ssize_t mem_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off,
-			     char *p, size_t n)
+static ssize_t mem_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p, size_t n)
 {
 	struct mem *m = mem_of(kv);
 	struct blob *b;
@@ -374,8 +369,7 @@ static bool as_expected(struct mem *m, const struct kv_batch *b)
 	return !b->has_expect || b->expect == (p ? p->version : 0);
 }
 
-static int mem_commit(struct kv *kv, struct kv_batch *const *batches, size_t n,
-		      size_t bytes)
+static int mem_commit(struct kv *kv, struct kv_batch *const *batches, size_t n, size_t bytes)
 {
 	struct mem *m = mem_of(kv);
 	int r = KV_OK;
@@ -411,8 +405,7 @@ static int mem_snapshot(struct kv *kv, struct err *e)
 	return 0;
 }
 
-static int mem_verify(struct kv *kv, void (*found)(void *arg, const char *text),
-		      void *arg)
+static int mem_verify(struct kv *kv, void (*found)(void *arg, const char *text), void *arg)
 {
 	struct mem *m = mem_of(kv);
 	struct blob *b;

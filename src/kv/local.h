@@ -199,14 +199,12 @@ struct timespec in_ms(int64_t ms);
 
 /* commit.c */
 void *committer_main(void *arg);
-CO_FN int local_commit(struct kv *kv, struct kv_batch *const *batches, size_t n,
-		       size_t bytes);
+CO_FN int local_commit(struct kv *kv, struct kv_batch *const *batches, size_t n, size_t bytes);
 /* Suspends until everything queued before is durable; *seq_out: up to here. */
 CO_FN int commit_barrier(struct local *l, uint64_t *seq_out);
 /* Queues a chunk; the payload (malloc'ed) is the committer's from now on.
  * Suspends while too much waits. 0, -EIO (poisoned; payload freed). */
-CO_FN int commit_chunk(struct local *l, char *payload, size_t n,
-		       struct writer *w, bool *lost);
+CO_FN int commit_chunk(struct local *l, char *payload, size_t n, struct writer *w, bool *lost);
 void commit_release(struct local *l, struct writer *w);
 /* Room for what grows the store? False is KV_FULL. */
 bool room_to_grow(struct local *l);
@@ -220,20 +218,18 @@ CO_FN int wait_applied(struct local *l, uint64_t seq);
 int apply_all(struct local *l, struct err *e);
 
 /* blob.c */
-CO_FN int local_blob_new(struct kv *kv, struct slice meta,
-			 struct kv_blob_writer **out);
+CO_FN int local_blob_new(struct kv *kv, struct slice meta, struct kv_blob_writer **out);
 CO_FN int local_blob_write(struct kv_blob_writer *w, struct slice data);
 CO_FN int local_blob_finish(struct kv_blob_writer *w, struct kv_blob_id *out);
 void local_blob_free(struct kv_blob_writer *w);
-CO_FN ssize_t local_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off,
-			      char *p, size_t n);
+CO_FN ssize_t local_blob_read(struct kv *kv, struct kv_blob_id id, uint64_t off, char *p, size_t n);
 CO_FN int local_blob_size(struct kv *kv, struct kv_blob_id id, uint64_t *out);
 void writer_destroy(struct writer *w);
 void blob_fini(struct local *l);
 /* Reads and checks one whole record at loc into buf; blocks. 0, -EIO,
  * -ENOENT (the segment is gone). */
-int chunk_read(struct local *l, struct loc loc, bool nowait, struct buf *raw,
-	       struct rec *rec_out, struct chunk *out);
+int chunk_read(struct local *l, struct loc loc, bool nowait, struct buf *raw, struct rec *rec_out,
+	       struct chunk *out);
 
 /* recover.c: log against index position; sets durable_*, next_seq. */
 int recover_log(struct local *l, struct err *e);
@@ -257,7 +253,6 @@ bool ballast_release(struct local *l);
 void *keeper_main(void *arg);
 
 /* verify.c */
-CO_FN int local_verify(struct kv *kv, void (*found)(void *arg, const char *text),
-		       void *arg);
+CO_FN int local_verify(struct kv *kv, void (*found)(void *arg, const char *text), void *arg);
 
 #endif

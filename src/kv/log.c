@@ -46,8 +46,7 @@ int sync_dir(const char *path)
 
 static void seg_path(const struct log *l, uint64_t no, char out[KV_PATH_MAX])
 {
-	snprintf(out, KV_PATH_MAX, "%s/%016llx.seg", l->dir,
-		 (unsigned long long)no);
+	snprintf(out, KV_PATH_MAX, "%s/%016llx.seg", l->dir, (unsigned long long)no);
 }
 
 static void spare_path(const struct log *l, char out[KV_PATH_MAX])
@@ -256,31 +255,29 @@ static int parse_name(const char *name, uint64_t *out)
 	return 0;
 }
 
-static int read_head(struct log *l, struct segment *s, const char *path,
-		     struct err *e)
+static int read_head(struct log *l, struct segment *s, const char *path, struct err *e)
 {
 	unsigned char head[SEG_HEAD];
 	struct seg_head h;
 	struct stat st;
 	int r;
 
-	if (fstat(s->fd, &st) < 0 ||
-	    fault_pread(s->fd, head, sizeof(head), 0) < 0) {
+	if (fstat(s->fd, &st) < 0 || fault_pread(s->fd, head, sizeof(head), 0) < 0) {
 		return err_set(e, -errno, "cannot read a log segment", "%s", path);
 	}
 	r = seg_head_decode(slice_make((char *)head, sizeof(head)), &h);
 	if (r == -EPROTO) {
-		return err_set(e, r, "the store was written by a newer version "
-			       "of Postrider; use that one", "%s", path);
+		return err_set(e, r,
+			       "the store was written by a newer version "
+			       "of Postrider; use that one",
+			       "%s", path);
 	}
 	if (r < 0 || h.no != s->no || st.st_size < (off_t)SEG_HEAD ||
 	    st.st_size > (off_t)SEGMENT_MAX) {
-		return err_set(e, -EIO, "the head of a log segment is damaged",
-			       "%s", path);
+		return err_set(e, -EIO, "the head of a log segment is damaged", "%s", path);
 	}
 	if (memcmp(h.store, l->store, sizeof(h.store)) != 0) {
-		return err_set(e, -EIO, "a log segment of another store lies here",
-			       "%s", path);
+		return err_set(e, -EIO, "a log segment of another store lies here", "%s", path);
 	}
 	s->salt = h.salt;
 	s->alloc = s->end = (uint32_t)st.st_size;
@@ -316,8 +313,8 @@ static int open_segment(struct log *l, uint64_t no, struct err *e)
 	return 0;
 }
 
-int log_open(struct log *l, const char *dir, const unsigned char store[16],
-	     uint32_t segment_size, struct err *e)
+int log_open(struct log *l, const char *dir, const unsigned char store[16], uint32_t segment_size,
+	     struct err *e)
 {
 	struct dirent *d;
 	struct stat st;
@@ -332,8 +329,8 @@ int log_open(struct log *l, const char *dir, const unsigned char store[16],
 	l->dir = strdup(dir);
 	dp = l->dir ? opendir(dir) : NULL;
 	if (!dp) {
-		return err_set(e, l->dir ? -errno : -ENOMEM,
-			       "cannot open the log directory", "%s", dir);
+		return err_set(e, l->dir ? -errno : -ENOMEM, "cannot open the log directory", "%s",
+			       dir);
 	}
 	while (r == 0 && (d = readdir(dp))) {
 		uint64_t no;
@@ -434,8 +431,9 @@ int log_make_spare(struct log *l)
 static int write_head(struct log *l, int fd, struct segment *s)
 {
 	unsigned char head[SEG_HEAD];
-	struct seg_head h = { .format = LOG_FORMAT, .no = s->no,
-			      .salt = s->salt, .created_ms = clock_wall_ms() };
+	struct seg_head h = {
+		.format = LOG_FORMAT, .no = s->no, .salt = s->salt, .created_ms = clock_wall_ms()
+	};
 	ssize_t w;
 
 	memcpy(h.store, l->store, sizeof(h.store));
@@ -519,8 +517,7 @@ int log_seal(struct log *l, struct segment *s)
 		return -errno;
 	}
 	fault_point("segment.before_seal");
-	if (s->alloc != s->end &&
-	    (fault_ftruncate(s->fd, s->end) < 0 || fault_fsync(s->fd) < 0)) {
+	if (s->alloc != s->end && (fault_ftruncate(s->fd, s->end) < 0 || fault_fsync(s->fd) < 0)) {
 		return -errno;
 	}
 	fault_point("segment.sealed");
@@ -532,8 +529,7 @@ int log_seal(struct log *l, struct segment *s)
 /* Nothing has happened to the log, and it may work later. */
 static bool is_shortage(int err)
 {
-	return is_no_room(err) || err == -EMFILE || err == -ENFILE ||
-	       err == -ENOMEM;
+	return is_no_room(err) || err == -EMFILE || err == -ENFILE || err == -ENOMEM;
 }
 
 int log_roll(struct log *l, uint32_t need)
@@ -619,8 +615,8 @@ int log_remove(struct log *l, uint64_t no)
 int log_punch(struct log *l, struct segment *s, uint64_t off, uint64_t n)
 {
 	(void)l;
-	if (fault_fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			    (off_t)off, (off_t)n) < 0) {
+	if (fault_fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
+			    (off_t)n) < 0) {
 		return -errno;
 	}
 	s->punched = true;
@@ -629,8 +625,7 @@ int log_punch(struct log *l, struct segment *s, uint64_t off, uint64_t n)
 
 /* ---- reading ------------------------------------------------------------------ */
 
-int reader_open(struct log_reader *r, struct log *l, struct pos at,
-		uint32_t limit)
+int reader_open(struct log_reader *r, struct log *l, struct pos at, uint32_t limit)
 {
 	*r = (struct log_reader){ .log = l, .off = at.off, .limit = limit };
 	r->seg = log_get(l, at.seg);
@@ -675,8 +670,7 @@ static int want(struct log_reader *r, uint32_t n, const char **out)
 		return w->err;
 	}
 	while (w->n < ask) {
-		got = fault_pread(r->seg->fd, p + w->n, ask - w->n,
-				  (off_t)(r->off + w->n));
+		got = fault_pread(r->seg->fd, p + w->n, ask - w->n, (off_t)(r->off + w->n));
 		if (got < 0) {
 			return -errno;
 		}
@@ -703,8 +697,7 @@ static int at_end(struct log_reader *r)
 	return rec_decode(slice_make(p, left), r->seg->salt, r->off, &rec);
 }
 
-int reader_next(struct log_reader *r, bool full, struct rec *rec_out,
-		struct slice *payload_out)
+int reader_next(struct log_reader *r, bool full, struct rec *rec_out, struct slice *payload_out)
 {
 	struct rec rec;
 	const char *p;

@@ -41,7 +41,7 @@ struct log {
 	size_t cap;
 	size_t open_fds;
 	uint64_t clock;
-	struct segment *cur; /* the committer appends here; NULL before */
+	struct segment *cur;  /* the committer appends here; NULL before */
 	pthread_mutex_t grow; /* before lock; held over I/O, readers never want it */
 	uint64_t next_no;
 	bool spare;
@@ -49,8 +49,8 @@ struct log {
 };
 
 /* Lists the segments and reads their heads. 0, -EPROTO, -EIO, -errno. */
-int log_open(struct log *l, const char *dir, const unsigned char store[16],
-	     uint32_t segment_size, struct err *e);
+int log_open(struct log *l, const char *dir, const unsigned char store[16], uint32_t segment_size,
+	     struct err *e);
 void log_fini(struct log *l);
 
 /* A reference with an open descriptor, or NULL if there is none (errno). */
@@ -96,8 +96,7 @@ struct log_reader {
 };
 
 /* Reads [off, limit) of a segment. 0 or -ENOENT, -errno. */
-int reader_open(struct log_reader *r, struct log *l, struct pos at,
-		uint32_t limit);
+int reader_open(struct log_reader *r, struct log *l, struct pos at, uint32_t limit);
 void reader_close(struct log_reader *r);
 /*
  * The next record; its payload is complete and checked (full), or for chunks
@@ -106,8 +105,7 @@ void reader_close(struct log_reader *r);
  * the payload is not (with full; *rec_out is set); -errno. Moves on after 1
  * and, if asked by reader_skip(), after -EBADMSG.
  */
-int reader_next(struct log_reader *r, bool full, struct rec *rec_out,
-		struct slice *payload_out);
+int reader_next(struct log_reader *r, bool full, struct rec *rec_out, struct slice *payload_out);
 void reader_skip(struct log_reader *r, const struct rec *rec);
 
 #endif

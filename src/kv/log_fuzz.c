@@ -48,15 +48,13 @@ static uint32_t decode_at(struct slice seg, uint64_t salt, uint32_t off, bool fi
 	unsigned char head[REC_HEAD];
 	struct slice payload;
 	struct cur c = cur_init(slice_from(s, 4));
-	struct rec r = { .len = cur_get32le(&c), .type = cur_get8(&c),
-			 .version = 1, .seq = off };
+	struct rec r = { .len = cur_get32le(&c), .type = cur_get8(&c), .version = 1, .seq = off };
 
 	if (fix && s.n >= REC_HEAD && r.len <= s.n - REC_HEAD) {
 		payload = slice_sub(s, REC_HEAD, r.len);
 		r.sum = hash_sum64(payload);
 		rec_encode(&r, salt, off, head);
-		assert(rec_decode(slice_make((char *)head, sizeof(head)), salt,
-				  off, &r) == 1);
+		assert(rec_decode(slice_make((char *)head, sizeof(head)), salt, off, &r) == 1);
 		decode_payload(r.type, payload);
 		return rec_size(r.len);
 	}

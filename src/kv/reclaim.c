@@ -39,8 +39,7 @@ static bool keeper_sleep(struct local *l, int64_t ms)
 
 static bool is_full(struct local *l)
 {
-	return flag_get(&l->below_floor) || flag_get(&l->no_spare) ||
-	       flag_get(&l->stuck);
+	return flag_get(&l->below_floor) || flag_get(&l->no_spare) || flag_get(&l->stuck);
 }
 
 /* Segments before this number are the keeper's. */
@@ -80,8 +79,7 @@ static struct segment *pick(struct local *l, uint64_t before,
 	for (size_t i = 0; i < l->log.n; i++) {
 		struct segment *s = l->log.seg[i];
 
-		if (s->no < before && s != l->log.cur && s->sealed &&
-		    want(l, s)) {
+		if (s->no < before && s != l->log.cur && s->sealed && want(l, s)) {
 			return s;
 		}
 	}
@@ -105,8 +103,7 @@ static bool is_small(struct local *l, struct segment *s)
 	return s->live > 0 && !s->suspect && s->end < l->segment_size / 8;
 }
 
-static uint64_t pick_no(struct local *l,
-			bool (*want)(struct local *, struct segment *))
+static uint64_t pick_no(struct local *l, bool (*want)(struct local *, struct segment *))
 {
 	uint64_t before = free_before(l);
 	struct segment *s;
@@ -179,7 +176,7 @@ struct rewrite {
 	struct local *l;
 	uint64_t no;
 	struct buf raw;
-	bool lost; /* no room for a moved chunk */
+	bool lost;   /* no room for a moved chunk */
 	int64_t due; /* the rate allows the next one then */
 };
 
@@ -227,8 +224,7 @@ static int move_chunk(struct rewrite *w, struct loc loc)
 	c.flags |= CHUNK_MOVED;
 	c.old = loc.at;
 	chunk_encode(&c, (unsigned char *)payload);
-	memcpy(payload + CHUNK_HEAD, w->raw.p + REC_HEAD + CHUNK_HEAD,
-	       rec.len - CHUNK_HEAD);
+	memcpy(payload + CHUNK_HEAD, w->raw.p + REC_HEAD + CHUNK_HEAD, rec.len - CHUNK_HEAD);
 	return commit_chunk(w->l, payload, rec.len, NULL, &w->lost);
 }
 
@@ -237,8 +233,7 @@ static bool pace(struct rewrite *w, uint32_t n)
 {
 	int64_t now = clock_mono();
 
-	w->due = MAX(w->due, now) + (int64_t)n * NSEC_PER_SEC /
-					    ((int64_t)w->l->reclaim_mb_s << 20);
+	w->due = MAX(w->due, now) + (int64_t)n * NSEC_PER_SEC / ((int64_t)w->l->reclaim_mb_s << 20);
 	if (w->due - now < 20 * NSEC_PER_MSEC) {
 		return !flag_get(&w->l->keeper_stop);
 	}
@@ -252,8 +247,7 @@ static int move_live(struct rewrite *w, uint32_t end)
 	struct log_reader rd;
 	struct slice payload;
 	struct rec rec;
-	int r = reader_open(&rd, &w->l->log, (struct pos){ w->no, SEG_HEAD },
-			    end);
+	int r = reader_open(&rd, &w->l->log, (struct pos){ w->no, SEG_HEAD }, end);
 
 	if (r < 0) {
 		return r;
@@ -267,8 +261,7 @@ static int move_live(struct rewrite *w, uint32_t end)
 			break;
 		}
 		loc.len = rec_size(rec.len);
-		if (rec.type != REC_CHUNK ||
-		    chunk_decode(payload, false, &c) < 0) {
+		if (rec.type != REC_CHUNK || chunk_decode(payload, false, &c) < 0) {
 			continue;
 		}
 		r = is_current(w, &c, loc.at.off);
@@ -290,8 +283,7 @@ static int move_live(struct rewrite *w, uint32_t end)
 static void rewrite(struct local *l, uint64_t no) CO_FN;
 static void rewrite(struct local *l, uint64_t no)
 {
-	struct rewrite w = { .l = l, .no = no,
-			     .raw = BUF_INIT(rec_size(REC_PAYLOAD_MAX)) };
+	struct rewrite w = { .l = l, .no = no, .raw = BUF_INIT(rec_size(REC_PAYLOAD_MAX)) };
 	struct segment *s = log_get(&l->log, no);
 	uint64_t seq;
 	int r;

@@ -67,8 +67,7 @@ int seg_head_decode(struct slice s, struct seg_head *out)
 	h.salt = cur_get64le(&c);
 	store = cur_take(&c, 16);
 	h.created_ms = (int64_t)cur_get64le(&c);
-	if (cur_get64le(&c) != hash_sum64(slice_sub(s, 0, 56)) || c.err ||
-	    h.no == 0) {
+	if (cur_get64le(&c) != hash_sum64(slice_sub(s, 0, 56)) || c.err || h.no == 0) {
 		return -EINVAL;
 	}
 	memcpy(h.store, store.p, 16);
@@ -87,8 +86,7 @@ static uint64_t head_sum(const unsigned char *head, uint64_t salt, uint32_t off)
 	return hash_sum64(bytes(b, sizeof(b)));
 }
 
-void rec_encode(const struct rec *r, uint64_t salt, uint32_t off,
-		unsigned char out[REC_HEAD])
+void rec_encode(const struct rec *r, uint64_t salt, uint32_t off, unsigned char out[REC_HEAD])
 {
 	st32(out, REC_MAGIC);
 	st32(out + 4, r->len);
@@ -124,8 +122,7 @@ int rec_decode(struct slice s, uint64_t salt, uint32_t off, struct rec *out)
 	}
 	magic = cur_get32le(&c);
 	if (magic != REC_MAGIC) {
-		return magic == 0 && all_zero(slice_sub(s, 0, REC_HEAD)) ?
-			       0 : -EINVAL;
+		return magic == 0 && all_zero(slice_sub(s, 0, REC_HEAD)) ? 0 : -EINVAL;
 	}
 	r.len = cur_get32le(&c);
 	r.type = cur_get8(&c);
@@ -135,8 +132,8 @@ int rec_decode(struct slice s, uint64_t salt, uint32_t off, struct rec *out)
 	r.durable = cur_get64le(&c);
 	r.sum = cur_get64le(&c);
 	sum = cur_get64le(&c);
-	if (sum != head_sum((const unsigned char *)s.p, salt, off) ||
-	    r.len > REC_PAYLOAD_MAX || r.seq == 0) {
+	if (sum != head_sum((const unsigned char *)s.p, salt, off) || r.len > REC_PAYLOAD_MAX ||
+	    r.seq == 0) {
 		return -EINVAL;
 	}
 	*out = r;
@@ -170,8 +167,7 @@ int chunk_decode(struct slice payload, bool whole, struct chunk *out)
 	k.size = cur_get64le(&c);
 	k.old.seg = cur_get64le(&c);
 	k.old.off = cur_get32le(&c);
-	if (c.err || k.raw > CHUNK_RAW || k.codec > CODEC_ZSTD ||
-	    k.meta_n > KV_META_MAX) {
+	if (c.err || k.raw > CHUNK_RAW || k.codec > CODEC_ZSTD || k.meta_n > KV_META_MAX) {
 		return -EINVAL;
 	}
 	memcpy(k.id.b, id.p, 16);

@@ -18,6 +18,7 @@
 #define SEG_HEAD 64u
 #define REC_HEAD 48u
 #define REC_ALIGN 8u
+#define REC_VERSION 1 /* of the payloads' layout */
 #define REC_PAYLOAD_MAX (13u * 1024 * 1024)
 #define CHUNK_RAW (128u * 1024)
 #define CHUNK_HEAD 48u
@@ -56,11 +57,11 @@ struct pos {
 struct chunk {
 	struct kv_blob_id id;
 	uint32_t index;
-	uint32_t raw;	/* uncompressed bytes */
+	uint32_t raw; /* uncompressed bytes */
 	uint8_t codec;
 	uint8_t flags;
-	uint64_t size;	/* of the whole blob; with CHUNK_LAST */
-	struct pos old; /* with CHUNK_MOVED: where it stood */
+	uint64_t size;	   /* of the whole blob; with CHUNK_LAST */
+	struct pos old;	   /* with CHUNK_MOVED: where it stood */
 	struct slice meta; /* empty if only the head was decoded */
 	struct slice data;
 	size_t meta_n;
@@ -84,8 +85,7 @@ void seg_head_encode(const struct seg_head *h, unsigned char out[SEG_HEAD]);
 /* 0; -EINVAL no head of ours or damaged; -EPROTO a newer format. */
 int seg_head_decode(struct slice s, struct seg_head *out);
 
-void rec_encode(const struct rec *r, uint64_t salt, uint32_t off,
-		unsigned char out[REC_HEAD]);
+void rec_encode(const struct rec *r, uint64_t salt, uint32_t off, unsigned char out[REC_HEAD]);
 /* 1 a record; 0 nothing was ever written here (zeros); -EINVAL damaged. */
 int rec_decode(struct slice s, uint64_t salt, uint32_t off, struct rec *out);
 
@@ -95,7 +95,6 @@ void chunk_encode(const struct chunk *c, unsigned char out[CHUNK_HEAD]);
 int chunk_decode(struct slice payload, bool whole, struct chunk *out);
 
 /* Next batch of a REC_BATCHES payload: 1, 0 at the end, -EINVAL. */
-int batches_next(struct cur *c, struct kv_part *part_out,
-		 struct slice *ops_out);
+int batches_next(struct cur *c, struct kv_part *part_out, struct slice *ops_out);
 
 #endif

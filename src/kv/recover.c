@@ -24,8 +24,7 @@ struct recovery {
 	struct pos end;	 /* behind the last good record */
 };
 
-static int damaged(struct recovery *v, uint64_t seg, uint32_t off,
-		   const char *text)
+static int damaged(struct recovery *v, uint64_t seg, uint32_t off, const char *text)
 {
 	return err_set(v->e, -EIO, text, "%s/%016llx.seg at %u", v->l->log.dir,
 		       (unsigned long long)seg, off);
@@ -49,31 +48,27 @@ static int known_as_synced(struct recovery *v, struct segment *s, uint32_t off)
 			hit = got < 0 ? -errno : 0;
 			break;
 		}
-		for (size_t i = 0; i + REC_HEAD <= (size_t)got && hit == 0;
-		     i += REC_ALIGN) {
+		for (size_t i = 0; i + REC_HEAD <= (size_t)got && hit == 0; i += REC_ALIGN) {
 			struct rec r;
 
-			hit = rec_decode(slice_make(p + i, REC_HEAD), s->salt,
-					 off + (uint32_t)i, &r) == 1 &&
+			hit = rec_decode(slice_make(p + i, REC_HEAD), s->salt, off + (uint32_t)i,
+					 &r) == 1 &&
 			      r.durable >= v->expect;
 		}
 		/* The last head may reach into the next piece. */
-		off += (uint32_t)((size_t)got - REC_HEAD + REC_ALIGN) &
-		       ~(REC_ALIGN - 1);
+		off += (uint32_t)((size_t)got - REC_HEAD + REC_ALIGN) & ~(REC_ALIGN - 1);
 	}
 	free(p);
 	return hit;
 }
 
 /* Reads good records from off on; *end_out is behind the last. 0 or <0. */
-static int read_good(struct recovery *v, struct segment *s, uint32_t off,
-		     uint32_t *end_out)
+static int read_good(struct recovery *v, struct segment *s, uint32_t off, uint32_t *end_out)
 {
 	struct log_reader rd;
 	struct slice payload;
 	struct rec rec;
-	int r = reader_open(&rd, &v->l->log, (struct pos){ s->no, off },
-			    s->alloc);
+	int r = reader_open(&rd, &v->l->log, (struct pos){ s->no, off }, s->alloc);
 
 	if (r < 0) {
 		return err_set(v->e, r, "cannot read a log segment", NULL);
@@ -82,8 +77,7 @@ static int read_good(struct recovery *v, struct segment *s, uint32_t off,
 	while ((r = reader_next(&rd, true, &rec, &payload)) > 0) {
 		if (rec.seq != v->expect) {
 			reader_close(&rd);
-			return damaged(v, s->no, *end_out,
-				       "records are missing from the log");
+			return damaged(v, s->no, *end_out, "records are missing from the log");
 		}
 		v->expect++;
 		*end_out = rd.off;
@@ -107,8 +101,9 @@ static int recover_segment(struct recovery *v, struct segment *s, uint32_t off)
 	if (end < s->alloc) {
 		r = known_as_synced(v, s, end);
 		if (r != 0) {
-			return r < 0 ? r : damaged(v, s->no, end,
-				"an acknowledged record in the log is damaged");
+			return r < 0 ? r
+				     : damaged(v, s->no, end,
+					       "an acknowledged record in the log is damaged");
 		}
 	}
 	if (v->expect > before || s->no == v->end.seg) {
@@ -137,14 +132,14 @@ static int check_position(struct recovery *v)
 	s = log_get(&v->l->log, at.at.seg);
 	fine = s && s->alloc >= at.at.off;
 	log_put(&v->l->log, s);
-	return fine ? 0 : damaged(v, at.at.seg, at.at.off,
-				  "the log ends before what the index has seen");
+	return fine ? 0
+		    : damaged(v, at.at.seg, at.at.off,
+			      "the log ends before what the index has seen");
 }
 
 int recover_log(struct local *l, struct err *e)
 {
-	struct recovery v = { .l = l, .e = e, .expect = l->applied.seq + 1,
-			      .end = l->applied.at };
+	struct recovery v = { .l = l, .e = e, .expect = l->applied.seq + 1, .end = l->applied.at };
 	int r = check_position(&v);
 
 	for (size_t i = 0; i < l->log.n && r == 0; i++) {
@@ -160,8 +155,7 @@ int recover_log(struct local *l, struct err *e)
 		}
 		s = log_get(&l->log, s->no);
 		if (!s) {
-			return err_set(e, -errno, "cannot open a log segment",
-				       "%s", l->log.dir);
+			return err_set(e, -errno, "cannot open a log segment", "%s", l->log.dir);
 		}
 		r = recover_segment(&v, s, off);
 		log_put(&l->log, s);

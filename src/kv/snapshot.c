@@ -44,25 +44,21 @@ static bool parse_name(const char *name, struct pos *out)
 	uint64_t seg;
 	uint64_t off;
 
-	if (strlen(name) != NAME_LEN || strncmp(name, "snap.", 5) != 0 ||
-	    name[21] != '.' || !hex(name + 5, 16, &seg) ||
-	    !hex(name + 22, 8, &off)) {
+	if (strlen(name) != NAME_LEN || strncmp(name, "snap.", 5) != 0 || name[21] != '.' ||
+	    !hex(name + 5, 16, &seg) || !hex(name + 22, 8, &off)) {
 		return false;
 	}
 	*out = (struct pos){ seg, (uint32_t)off };
 	return true;
 }
 
-static void snap_path(const struct local *l, struct pos at, char *path,
-		      size_t cap)
+static void snap_path(const struct local *l, struct pos at, char *path, size_t cap)
 {
-	snprintf(path, cap, "%s/snap.%016llx.%08x", l->dir,
-		 (unsigned long long)at.seg, at.off);
+	snprintf(path, cap, "%s/snap.%016llx.%08x", l->dir, (unsigned long long)at.seg, at.off);
 }
 
 /* The newest snapshot; drop: removes all older than it. 0 or -ENOENT. */
-static int each_snapshot(struct local *l, const struct pos *keep,
-			 struct pos *newest_out)
+static int each_snapshot(struct local *l, const struct pos *keep, struct pos *newest_out)
 {
 	struct pos best = { 0 };
 	struct dirent *d;
@@ -120,9 +116,9 @@ static int copy_env(struct local *l, const char *path)
 		 * that once lost pages; the plain copy does not. */
 		r = index_err(mdb_env_copyfd2(l->idx.env, fd, MDB_CP_COMPACT));
 		if (r < 0 && !is_no_room(r)) {
-			r = ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0 ?
-				    -errno :
-				    index_err(mdb_env_copyfd2(l->idx.env, fd, 0));
+			r = ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0
+				    ? -errno
+				    : index_err(mdb_env_copyfd2(l->idx.env, fd, 0));
 		}
 	}
 	fault_point("snapshot.copied");
@@ -178,8 +174,7 @@ int snapshot_take(struct local *l, struct err *e)
 		pthread_mutex_unlock(&l->lock);
 	}
 	pthread_mutex_unlock(&l->snap_lock);
-	return r < 0 ? err_set(e, r, "cannot write a snapshot of the index",
-			       "%s", l->dir) : 0;
+	return r < 0 ? err_set(e, r, "cannot write a snapshot of the index", "%s", l->dir) : 0;
 }
 
 struct snap_job {
@@ -298,8 +293,7 @@ static bool has_history(struct local *l)
 static int try_open(struct local *l, bool *fresh, struct err *e)
 {
 	MDB_txn *t;
-	int r = index_open(&l->idx, l->index_dir, l->map_size, l->store, fresh,
-			   e);
+	int r = index_open(&l->idx, l->index_dir, l->map_size, l->store, fresh, e);
 
 	if (r < 0) {
 		return r;
@@ -339,8 +333,7 @@ int index_open_or_rebuild(struct local *l, struct err *e)
 	}
 	r = restore(l);
 	if (r < 0) {
-		return err_set(e, r, "cannot put the index snapshot in place",
-			       "%s", l->index_dir);
+		return err_set(e, r, "cannot put the index snapshot in place", "%s", l->index_dir);
 	}
 	r = try_open(l, &fresh, e);
 	if (r == 0) {

@@ -50,8 +50,7 @@ void ballast_make(struct local *l)
 	int fd;
 
 	if (stat(l->ballast, &st) == 0 ||
-	    __atomic_load_n(&l->disk_free, __ATOMIC_RELAXED) <
-		    2 * l->ballast_size) {
+	    __atomic_load_n(&l->disk_free, __ATOMIC_RELAXED) < 2 * l->ballast_size) {
 		return;
 	}
 	fd = fault_open(l->ballast, O_RDWR | O_CREAT, 0600);

@@ -15,9 +15,12 @@
 
 struct kv_local_opts ledger_opts(const char *dir)
 {
-	return (struct kv_local_opts){ .dir = dir, .segment_size = 256 * 1024,
-				       .map_size = 1 << 28, .free_floor = 1,
-				       .apply_ms = 20, .reclaim_mb_s = 500 };
+	return (struct kv_local_opts){ .dir = dir,
+				       .segment_size = 256 * 1024,
+				       .map_size = 1 << 28,
+				       .free_floor = 1,
+				       .apply_ms = 20,
+				       .reclaim_mb_s = 500 };
 }
 
 bool ledger_holds(uint64_t i, uint64_t n)
@@ -70,10 +73,9 @@ static int find_blob(struct kv *kv, uint64_t i, struct kv_blob_id *out)
 	return r;
 }
 
-static int write_blob(struct kv *kv, uint64_t i, struct kv_blob_writer **w,
-		      struct kv_blob_id *id) CO_FN;
-static int write_blob(struct kv *kv, uint64_t i, struct kv_blob_writer **w,
-		      struct kv_blob_id *id)
+static int write_blob(struct kv *kv, uint64_t i, struct kv_blob_writer **w, struct kv_blob_id *id)
+	CO_FN;
+static int write_blob(struct kv *kv, uint64_t i, struct kv_blob_writer **w, struct kv_blob_id *id)
 {
 	char *p = malloc(size_of(i));
 	int r = kv_blob_new(kv, S("ledger"), w);
@@ -125,8 +127,7 @@ int ledger_act(struct kv *kv, uint64_t i)
 
 	if (r == KV_OK) {
 		b[0] = kv_batch_new(part_of(i));
-		kv_batch_put(b[0], key_of(i, key),
-			     slice_make((char *)id.b, sizeof(id.b)));
+		kv_batch_put(b[0], key_of(i, key), slice_make((char *)id.b, sizeof(id.b)));
 		kv_batch_blob_ref(b[0], id);
 		if (i % 5) {
 			b[n++] = removal(kv, i - 1);
@@ -188,8 +189,7 @@ uint64_t ledger_check(struct kv *kv, uint64_t n)
 		}
 	}
 	for (uint64_t p = 0; p < PARTS; p++) {
-		assert_int_equal(kv_scan(kv, part_of(p), S(""), S(""), count_row,
-					 &rows), KV_OK);
+		assert_int_equal(kv_scan(kv, part_of(p), S(""), S(""), count_row, &rows), KV_OK);
 	}
 	assert_int_equal(rows, want);
 	kv_stats(kv, &st);

@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 
+#define TEST_PATH_MAX 256
+
 static inline void test_dir(char *dir, size_t cap)
 {
 	snprintf(dir, cap, "/tmp/kv-test-XXXXXX");
@@ -17,8 +19,7 @@ static inline void test_dir(char *dir, size_t cap)
 	}
 }
 
-static inline int test_remove_one(const char *path, const struct stat *st,
-				  int type, struct FTW *f)
+static inline int test_remove_one(const char *path, const struct stat *st, int type, struct FTW *f)
 {
 	(void)st;
 	(void)type;

@@ -28,8 +28,7 @@ struct verify {
 	struct table live; /* segment -> bytes found, as pointers */
 };
 
-static void problem(struct verify *v, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+static void problem(struct verify *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void problem(struct verify *v, const char *fmt, ...)
 {
 	char text[200];
@@ -52,8 +51,8 @@ static unsigned long long lo(struct kv_blob_id id)
 	return get64be(id.b + 8);
 }
 
-static int look_up(struct verify *v, struct kv_blob_id id, uint32_t chunk,
-		   struct blob_row *row, struct loc *loc)
+static int look_up(struct verify *v, struct kv_blob_id id, uint32_t chunk, struct blob_row *row,
+		   struct loc *loc)
 {
 	struct index *x = &v->l->idx;
 	MDB_txn *t;
@@ -83,8 +82,7 @@ static bool chunk_fits(const struct entry *e, uint32_t i, const struct chunk *c)
 
 	return memcmp(&c->id, &e->id, sizeof(c->id)) == 0 && c->index == i &&
 	       !!(c->flags & CHUNK_LAST) == (last && e->row.whole) &&
-	       (last || c->raw == CHUNK_RAW) &&
-	       (!last || !e->row.whole || c->size == e->row.size);
+	       (last || c->raw == CHUNK_RAW) && (!last || !e->row.whole || c->size == e->row.size);
 }
 
 /* 0 fine or gone meanwhile. */
@@ -99,8 +97,8 @@ static int check_chunk(struct verify *v, struct entry *e, uint32_t i)
 	if (r == KV_NOTFOUND) {
 		r = look_up(v, e->id, 0, &e->row, &again);
 		if (r == 0) {
-			problem(v, "blob %llx-%llx: chunk %u is not in the index",
-				hi(e->id), lo(e->id), i);
+			problem(v, "blob %llx-%llx: chunk %u is not in the index", hi(e->id),
+				lo(e->id), i);
 		}
 		return r < 0 ? r : 0;
 	}
@@ -112,9 +110,11 @@ static int check_chunk(struct verify *v, struct entry *e, uint32_t i)
 		}
 		r = look_up(v, e->id, i, &e->row, &again);
 		if (r == 0 && pos_cmp(again.at, loc.at) == 0) {
-			problem(v, "blob %llx-%llx: chunk %u in segment %llx at %u "
-				"is damaged", hi(e->id), lo(e->id), i,
-				(unsigned long long)loc.at.seg, loc.at.off);
+			problem(v,
+				"blob %llx-%llx: chunk %u in segment %llx at %u "
+				"is damaged",
+				hi(e->id), lo(e->id), i, (unsigned long long)loc.at.seg,
+				loc.at.off);
 			add_live(v, loc);
 			return 0;
 		}
@@ -144,13 +144,13 @@ static int check_refs(struct verify *v, const struct entry *e)
 		return r < 0 ? r : 0;
 	}
 	if ((row.refs == 0) != (z == 0)) {
-		problem(v, "blob %llx-%llx: %llu references, but %slisted as "
-			"without", hi(e->id), lo(e->id),
-			(unsigned long long)row.refs, z == 0 ? "" : "not ");
+		problem(v,
+			"blob %llx-%llx: %llu references, but %slisted as "
+			"without",
+			hi(e->id), lo(e->id), (unsigned long long)row.refs, z == 0 ? "" : "not ");
 	}
 	if (row.refs && !row.whole) {
-		problem(v, "blob %llx-%llx: referred to, but not whole", hi(e->id),
-			lo(e->id));
+		problem(v, "blob %llx-%llx: referred to, but not whole", hi(e->id), lo(e->id));
 	}
 	return 0;
 }
@@ -210,8 +210,7 @@ static int check_blobs(struct verify *v)
 		}
 		for (int i = 0; i < n && r == 0; i++) {
 			r = check_refs(v, &page[i]);
-			for (uint32_t j = 0; r == 0 && j < page[i].row.chunks;
-			     j++) {
+			for (uint32_t j = 0; r == 0 && j < page[i].row.chunks; j++) {
 				r = check_chunk(v, &page[i], j);
 			}
 		}
@@ -232,9 +231,11 @@ static void check_live(struct verify *v)
 		uintptr_t have = (uintptr_t)table_get_u64(&v->live, s->no);
 
 		if (s->live != (int64_t)have) {
-			problem(v, "segment %llx: %lld bytes are counted as live, "
-				"%llu are", (unsigned long long)s->no,
-				(long long)s->live, (unsigned long long)have);
+			problem(v,
+				"segment %llx: %lld bytes are counted as live, "
+				"%llu are",
+				(unsigned long long)s->no, (long long)s->live,
+				(unsigned long long)have);
 		}
 	}
 	pthread_mutex_unlock(&g->lock);
@@ -309,10 +310,11 @@ static int verify_body(void *arg)
 	return r < 0 ? r : v->problems;
 }
 
-int local_verify(struct kv *kv, void (*found)(void *arg, const char *text),
-		 void *arg)
+int local_verify(struct kv *kv, void (*found)(void *arg, const char *text), void *arg)
 {
-	struct verify v = { .l = local_of(kv), .found = found, .arg = arg,
+	struct verify v = { .l = local_of(kv),
+			    .found = found,
+			    .arg = arg,
 			    .raw = BUF_INIT(rec_size(REC_PAYLOAD_MAX)) };
 	int r = kv_sync(kv);
 
