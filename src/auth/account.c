@@ -11,8 +11,7 @@
 
 /* ---- names: writing -------------------------------------------------------- */
 
-static void put_account(struct kv_batch *b, struct slice local,
-			const struct account_row *row)
+static void put_account(struct kv_batch *b, struct slice local, const struct account_row *row)
 {
 	struct dir_key k = dir_key('N', local);
 	struct dir_key ik = dir_id_key(row->id);
@@ -73,8 +72,7 @@ CO_FN static int place_load(struct auth *a, struct place *p, struct err *e)
 }
 
 /* The same from text, for an account that must be there. */
-CO_FN static int place_account(struct auth *a, struct slice address,
-			       struct place *p, struct err *e)
+CO_FN static int place_account(struct auth *a, struct slice address, struct place *p, struct err *e)
 {
 	int r;
 
@@ -83,8 +81,7 @@ CO_FN static int place_account(struct auth *a, struct slice address,
 	}
 	r = place_load(a, p, e);
 	if (r == 0 && p->kind != NAME_ACCOUNT) {
-		r = dir_not_there(e, "no such account",
-			      slice_make(p->at.text, p->at.n));
+		r = dir_not_there(e, "no such account", slice_make(p->at.text, p->at.n));
 	}
 	return r;
 }
@@ -103,26 +100,27 @@ static void place_wipe(struct place *p)
 static int canon_password(struct slice in, struct buf *out, struct err *e)
 {
 	if (in.n == 0 || in.n > AUTH_PASSWORD_MAX) {
-		return err_set(e, AUTH_INVALID, "a password has 1 to 1024 "
-						"bytes", NULL);
+		return err_set(e, AUTH_INVALID,
+			       "a password has 1 to 1024 "
+			       "bytes",
+			       NULL);
 	}
 	for (size_t i = 0; i < in.n; i++) {
 		if ((unsigned char)in.p[i] < ' ' || in.p[i] == 0x7f) {
-			return err_set(e, AUTH_INVALID, "a password has no "
-							"control characters",
+			return err_set(e, AUTH_INVALID,
+				       "a password has no "
+				       "control characters",
 				       NULL);
 		}
 	}
-	if (!buf_reserve(out, 4 * AUTH_PASSWORD_MAX) ||
-	    utf8_nfc(out, in) < 0 || out->err) {
-		return err_set(e, AUTH_INVALID, "a password is UTF-8 text",
-			       NULL);
+	if (!buf_reserve(out, 4 * AUTH_PASSWORD_MAX) || utf8_nfc(out, in) < 0 || out->err) {
+		return err_set(e, AUTH_INVALID, "a password is UTF-8 text", NULL);
 	}
 	return 0;
 }
 
-CO_FN static int make_phc(struct auth *a, struct slice password,
-			  char phc[AUTH_PHC_MAX], struct err *e)
+CO_FN static int make_phc(struct auth *a, struct slice password, char phc[AUTH_PHC_MAX],
+			  struct err *e)
 {
 	struct buf pw = BUF_INIT(4 * AUTH_PASSWORD_MAX);
 	int r = canon_password(password, &pw, e);
@@ -130,8 +128,7 @@ CO_FN static int make_phc(struct auth *a, struct slice password,
 	if (r == 0) {
 		r = password_hash(&a->passwords, buf_slice(&pw), phc);
 		if (r == AUTH_BUSY) {
-			err_set(e, r, "too many passwords are being hashed",
-				NULL);
+			err_set(e, r, "too many passwords are being hashed", NULL);
 		} else if (r < 0) {
 			err_set(e, r, "cannot hash the password", NULL);
 		}
@@ -153,8 +150,8 @@ CO_FN static int place_free(struct auth *a, struct place *p, struct err *e)
 	return r;
 }
 
-CO_FN static int insert_account(struct auth *a, struct place *p,
-				const struct account_row *row, struct err *e)
+CO_FN static int insert_account(struct auth *a, struct place *p, const struct account_row *row,
+				struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
 		struct kv_batch *b;
@@ -173,8 +170,8 @@ CO_FN static int insert_account(struct auth *a, struct place *p,
 	return dir_contended(e);
 }
 
-int auth_account_add(struct auth *a, struct slice address,
-		     struct slice password, uint64_t *id_out, struct err *e)
+int auth_account_add(struct auth *a, struct slice address, struct slice password, uint64_t *id_out,
+		     struct err *e)
 {
 	struct account_row row = { .created = clock_wall() };
 	struct place p = { .kind = NAME_NONE };
@@ -200,8 +197,7 @@ int auth_account_add(struct auth *a, struct slice address,
 	return r;
 }
 
-int auth_account_remove(struct auth *a, struct slice address,
-			uint64_t *id_out, struct err *e)
+int auth_account_remove(struct auth *a, struct slice address, uint64_t *id_out, struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
 		struct kv_batch *b;
@@ -230,8 +226,8 @@ int auth_account_remove(struct auth *a, struct slice address,
 	return dir_contended(e);
 }
 
-int auth_account_get(struct auth *a, struct slice address,
-		     struct arena *arena, struct auth_account *out)
+int auth_account_get(struct auth *a, struct slice address, struct arena *arena,
+		     struct auth_account *out)
 {
 	struct place p = { .kind = NAME_NONE };
 	int r = place_account(a, address, &p, NULL);
@@ -239,8 +235,7 @@ int auth_account_get(struct auth *a, struct slice address,
 	if (r == 0) {
 		*out = (struct auth_account){
 			.id = p.row.id,
-			.address = arena_dup(arena, slice_make(p.at.text,
-							       p.at.n)),
+			.address = arena_dup(arena, slice_make(p.at.text, p.at.n)),
 			.disabled = p.row.disabled,
 			.created = p.row.created,
 		};
@@ -252,8 +247,7 @@ int auth_account_get(struct auth *a, struct slice address,
 
 /* Reads the account, lets fn change its row, writes it. */
 CO_FN static int update_account(struct auth *a, struct slice address,
-				void (*fn)(struct account_row *row,
-					   const void *arg),
+				void (*fn)(struct account_row *row, const void *arg),
 				const void *arg, struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
@@ -282,8 +276,8 @@ static void set_phc(struct account_row *row, const void *arg)
 	memcpy(row->phc, arg, sizeof(row->phc));
 }
 
-int auth_account_password(struct auth *a, struct slice address,
-			  struct slice password, struct err *e)
+int auth_account_password(struct auth *a, struct slice address, struct slice password,
+			  struct err *e)
 {
 	char phc[AUTH_PHC_MAX] = "";
 	struct place p = { .kind = NAME_NONE };
@@ -305,15 +299,14 @@ static void set_disabled(struct account_row *row, const void *arg)
 	row->disabled = *(const bool *)arg;
 }
 
-int auth_account_disable(struct auth *a, struct slice address, bool disabled,
-			 struct err *e)
+int auth_account_disable(struct auth *a, struct slice address, bool disabled, struct err *e)
 {
 	return update_account(a, address, set_disabled, &disabled, e);
 }
 
 /* The new name first: in between there may be two, never none. */
-CO_FN static int move_account(struct auth *a, const struct place *from,
-			      const struct place *to, struct err *e)
+CO_FN static int move_account(struct auth *a, const struct place *from, const struct place *to,
+			      struct err *e)
 {
 	struct kv_batch *b[2] = { dir_batch(to->d.id, to->d.version), NULL };
 	bool same = to->d.id == from->d.id;
@@ -328,8 +321,7 @@ CO_FN static int move_account(struct auth *a, const struct place *from,
 	return dir_commit(a, b, same ? 1 : 2, e);
 }
 
-int auth_account_rename(struct auth *a, struct slice from, struct slice to,
-			struct err *e)
+int auth_account_rename(struct auth *a, struct slice from, struct slice to, struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
 		struct place src = { .kind = NAME_NONE };
@@ -358,12 +350,13 @@ int auth_account_rename(struct auth *a, struct slice from, struct slice to,
 /* ---- aliases --------------------------------------------------------------- */
 
 /* The targets record: canonical addresses, each with its length. */
-static int make_targets(const struct slice *targets, size_t n, struct buf *out,
-			struct err *e)
+static int make_targets(const struct slice *targets, size_t n, struct buf *out, struct err *e)
 {
 	if (n == 0 || n > AUTH_TARGETS_MAX) {
-		return err_set(e, AUTH_INVALID, "an alias has 1 to 1000 "
-						"targets", NULL);
+		return err_set(e, AUTH_INVALID,
+			       "an alias has 1 to 1000 "
+			       "targets",
+			       NULL);
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct addr to;
@@ -376,8 +369,7 @@ static int make_targets(const struct slice *targets, size_t n, struct buf *out,
 	return out->err ? err_set(e, out->err, "too many targets", NULL) : 0;
 }
 
-CO_FN static int put_alias(struct auth *a, struct place *p, struct buf *row,
-			   struct err *e)
+CO_FN static int put_alias(struct auth *a, struct place *p, struct buf *row, struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
 		struct dir_key k = dir_key('N', p->at.local);
@@ -401,8 +393,8 @@ CO_FN static int put_alias(struct auth *a, struct place *p, struct buf *row,
 	return dir_contended(e);
 }
 
-int auth_alias_add(struct auth *a, struct slice address,
-		   const struct slice *targets, size_t n, struct err *e)
+int auth_alias_add(struct auth *a, struct slice address, const struct slice *targets, size_t n,
+		   struct err *e)
 {
 	struct buf row = BUF_INIT(512 * 1024);
 	struct place p = { .kind = NAME_NONE };
@@ -417,8 +409,9 @@ int auth_alias_add(struct auth *a, struct slice address,
 	if (r == 0) {
 		r = route_would_loop(a, &p.at, targets, n);
 		if (r > 0) {
-			r = err_set(e, AUTH_INVALID, "the alias would lead "
-						     "back to itself",
+			r = err_set(e, AUTH_INVALID,
+				    "the alias would lead "
+				    "back to itself",
 				    "%.*s", (int)p.at.n, p.at.text);
 		}
 	}
@@ -443,8 +436,7 @@ int auth_alias_remove(struct auth *a, struct slice address, struct err *e)
 
 		place_wipe(&p);
 		if (r == 0 && p.kind != NAME_ALIAS) {
-			r = dir_not_there(e, "no such alias",
-				      slice_make(p.at.text, p.at.n));
+			r = dir_not_there(e, "no such alias", slice_make(p.at.text, p.at.n));
 		}
 		if (r != 0) {
 			return r;
@@ -461,4 +453,3 @@ int auth_alias_remove(struct auth *a, struct slice address, struct err *e)
 	}
 	return dir_contended(e);
 }
-

@@ -132,8 +132,7 @@ static int canon_local(struct slice s, struct buf *out)
 
 static bool is_label(struct slice l)
 {
-	if (l.n == 0 || l.n > AUTH_LABEL_MAX || l.p[0] == '-' ||
-	    l.p[l.n - 1] == '-') {
+	if (l.n == 0 || l.n > AUTH_LABEL_MAX || l.p[0] == '-' || l.p[l.n - 1] == '-') {
 		return false;
 	}
 	for (size_t i = 0; i < l.n; i++) {
@@ -178,8 +177,7 @@ static int to_a_labels(struct slice s, struct buf *out)
 {
 	char in[4 * AUTH_DOMAIN_MAX];
 	uint8_t *ascii = NULL;
-	int flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL |
-		    IDN2_USE_STD3_ASCII_RULES;
+	int flags = IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES;
 
 	if (!utf8_valid(s) || slice_copy(s, in, sizeof(in)) < 0) {
 		return -EINVAL;
@@ -246,8 +244,7 @@ int auth_addr_canon(struct slice addr, struct buf *out)
 
 static int keep(struct buf *b, struct addr *out)
 {
-	int r = b->err ? -EINVAL
-		       : slice_copy(buf_slice(b), out->text, sizeof(out->text));
+	int r = b->err ? -EINVAL : slice_copy(buf_slice(b), out->text, sizeof(out->text));
 
 	if (r == 0) {
 		out->n = b->n;

@@ -70,7 +70,8 @@ static void test_plain_addresses(void **state)
 	addr_bad_n(S("b\0b@example.test"));
 	addr_bad_n(S("bob@exam\0ple.test"));
 	addr_bad("b\nb@example.test");
-	addr_bad("b\x7f" "b@example.test");
+	addr_bad("b\x7f"
+		 "b@example.test");
 }
 
 static void test_quoted_local_parts(void **state)
@@ -96,12 +97,17 @@ static void test_unicode(void **state)
 	/* upper case, and a letter with a combining mark */
 	addr_is("J\xc3\x96RG@example.test", "j\xc3\xb6rg@example.test");
 	addr_is("jo\xcc\x88rg@example.test", "j\xc3\xb6rg@example.test");
-	addr_is("x@B\xc3\x9c" "CHER.example", "x@xn--bcher-kva.example");
-	addr_is("x@bu\xcc\x88" "cher.example", "x@xn--bcher-kva.example");
+	addr_is("x@B\xc3\x9c"
+		"CHER.example",
+		"x@xn--bcher-kva.example");
+	addr_is("x@bu\xcc\x88"
+		"cher.example",
+		"x@xn--bcher-kva.example");
 	addr_is("x@XN--BCHER-KVA.example", "x@xn--bcher-kva.example");
 	addr_bad("\xff@example.test");
 	addr_bad("\xc3@example.test");
-	addr_bad("a\xc2\x85" "b@example.test");
+	addr_bad("a\xc2\x85"
+		 "b@example.test");
 	addr_bad("x@\xff.test");
 }
 
@@ -177,12 +183,9 @@ static void test_parse_halves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain_addresses),
-		cmocka_unit_test(test_quoted_local_parts),
-		cmocka_unit_test(test_unicode),
-		cmocka_unit_test(test_domains),
-		cmocka_unit_test(test_lengths),
-		cmocka_unit_test(test_parse_halves),
+		cmocka_unit_test(test_plain_addresses), cmocka_unit_test(test_quoted_local_parts),
+		cmocka_unit_test(test_unicode),		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_lengths),		cmocka_unit_test(test_parse_halves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

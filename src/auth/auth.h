@@ -30,8 +30,7 @@ struct auth_opts {
 	uint32_t argon_passes;	   /* 0: 3 */
 	bool no_delays;		   /* tests: failure delays are counted only */
 };
-CO_FN int auth_open(const struct auth_opts *o, struct auth **out,
-		    struct err *e);
+CO_FN int auth_open(const struct auth_opts *o, struct auth **out, struct err *e);
 void auth_close(struct auth **ap);
 
 /* ---- addresses ---------------------------------------------------------- */
@@ -42,11 +41,11 @@ int auth_addr_canon(struct slice addr, struct buf *out);
 int auth_domain_canon(struct slice domain, struct buf *out);
 
 enum auth_route {
-	AUTH_LOCAL = 0,		/* accounts[] hold who gets it */
-	AUTH_UNKNOWN_USER = 1,	/* local domain, no such user: 550 5.1.1 */
-	AUTH_NOT_LOCAL = 2,	/* not our domain: 550 5.7.1 */
-	AUTH_BAD_ADDRESS = 3,	/* 501 / 553 */
-	AUTH_LOOP = 4		/* aliases go round or too deep: 554 5.4.6 */
+	AUTH_LOCAL = 0,	       /* accounts[] hold who gets it */
+	AUTH_UNKNOWN_USER = 1, /* local domain, no such user: 550 5.1.1 */
+	AUTH_NOT_LOCAL = 2,    /* not our domain: 550 5.7.1 */
+	AUTH_BAD_ADDRESS = 3,  /* 501 / 553 */
+	AUTH_LOOP = 4	       /* aliases go round or too deep: 554 5.4.6 */
 };
 struct auth_targets {
 	uint64_t *accounts; /* in the arena, no duplicates */
@@ -70,49 +69,44 @@ CO_FN int auth_owns(struct auth *a, uint64_t account, struct slice addr);
 
 enum auth_result {
 	AUTH_OK = 0,
-	AUTH_FAILED = 1,   /* wrong, unknown or disabled: all alike */
-	AUTH_BUSY = 2,	   /* too many at once or throttled: 454 4.7.0 */
+	AUTH_FAILED = 1, /* wrong, unknown or disabled: all alike */
+	AUTH_BUSY = 2,	 /* too many at once or throttled: 454 4.7.0 */
 	AUTH_EXISTS = 3,
 	AUTH_NOTFOUND = 4,
-	AUTH_INVALID = 5,  /* bad address, domain or password; *e says what */
-	AUTH_NOTEMPTY = 6  /* the domain still has accounts or aliases */
+	AUTH_INVALID = 5, /* bad address, domain or password; *e says what */
+	AUTH_NOTEMPTY = 6 /* the domain still has accounts or aliases */
 };
 
 CO_FN int auth_domain_add(struct auth *a, struct slice domain, struct err *e);
-CO_FN int auth_domain_remove(struct auth *a, struct slice domain,
-			     struct err *e);
+CO_FN int auth_domain_remove(struct auth *a, struct slice domain, struct err *e);
 /* 1 local, 0 not, -errno. Canonical or not. */
 CO_FN int auth_domain_is_local(struct auth *a, struct slice domain);
 /* Catch-all address of a domain; empty target removes it. */
-CO_FN int auth_domain_catchall(struct auth *a, struct slice domain,
-			       struct slice target, struct err *e);
+CO_FN int auth_domain_catchall(struct auth *a, struct slice domain, struct slice target,
+			       struct err *e);
 
 struct auth_account {
 	uint64_t id;
 	struct slice address; /* canonical */
 	bool disabled;
-	int64_t created;      /* unix seconds */
+	int64_t created; /* unix seconds */
 };
 /* Names must be new also among aliases. */
-CO_FN int auth_account_add(struct auth *a, struct slice address,
-			   struct slice password, uint64_t *id_out,
-			   struct err *e);
-CO_FN int auth_account_remove(struct auth *a, struct slice address,
-			      uint64_t *id_out, struct err *e);
-CO_FN int auth_account_get(struct auth *a, struct slice address,
-			   struct arena *arena, struct auth_account *out);
-CO_FN int auth_account_password(struct auth *a, struct slice address,
-				struct slice password, struct err *e);
-CO_FN int auth_account_disable(struct auth *a, struct slice address,
-			       bool disabled, struct err *e);
+CO_FN int auth_account_add(struct auth *a, struct slice address, struct slice password,
+			   uint64_t *id_out, struct err *e);
+CO_FN int auth_account_remove(struct auth *a, struct slice address, uint64_t *id_out,
+			      struct err *e);
+CO_FN int auth_account_get(struct auth *a, struct slice address, struct arena *arena,
+			   struct auth_account *out);
+CO_FN int auth_account_password(struct auth *a, struct slice address, struct slice password,
+				struct err *e);
+CO_FN int auth_account_disable(struct auth *a, struct slice address, bool disabled, struct err *e);
 /* The new address must be free; the id stays. */
-CO_FN int auth_account_rename(struct auth *a, struct slice from,
-			      struct slice to, struct err *e);
+CO_FN int auth_account_rename(struct auth *a, struct slice from, struct slice to, struct err *e);
 /* address -> targets (comma-free addresses). Replaces. */
-CO_FN int auth_alias_add(struct auth *a, struct slice address,
-			 const struct slice *targets, size_t n, struct err *e);
-CO_FN int auth_alias_remove(struct auth *a, struct slice address,
-			    struct err *e);
+CO_FN int auth_alias_add(struct auth *a, struct slice address, const struct slice *targets,
+			 size_t n, struct err *e);
+CO_FN int auth_alias_remove(struct auth *a, struct slice address, struct err *e);
 /* Listings in order; the row callback must not suspend; slices live for the
  * call. target: account id as text is not given; aliases give their targets
  * joined by ", "; domains their catch-all or "". */
@@ -131,10 +125,10 @@ CO_FN int auth_alias_list(struct auth *a, auth_row_fn *fn, void *arg);
 /* ---- logging in --------------------------------------------------------- */
 
 struct auth_request {
-	const char *protocol; /* "imap", "pop3", "smtp": static */
+	const char *protocol;	     /* "imap", "pop3", "smtp": static */
 	const struct net_addr *peer; /* may be NULL */
-	struct slice authzid; /* empty, or the same account as user */
-	struct slice user;    /* address, or a bare local part of the only
+	struct slice authzid;	     /* empty, or the same account as user */
+	struct slice user;	     /* address, or a bare local part of the only
 				 domain */
 	struct slice password;
 };
@@ -146,8 +140,7 @@ struct auth_identity {
  * AUTH_OK and *out; AUTH_FAILED after a delay that grows with failures;
  * AUTH_BUSY; -errno. Passwords are never logged or kept.
  */
-CO_FN int auth_login(struct auth *a, const struct auth_request *r,
-		     struct auth_identity *out);
+CO_FN int auth_login(struct auth *a, const struct auth_request *r, struct auth_identity *out);
 
 /* ---- SASL (RFC 4422) ---------------------------------------------------- */
 
@@ -167,8 +160,8 @@ enum sasl_state {
 /* Names for capability lists, space-separated: "PLAIN LOGIN". */
 const char *sasl_mechanisms(void);
 /* NULL: no such mechanism (or no memory). Peer and protocol must outlive. */
-struct sasl *sasl_new(struct auth *a, struct slice mechanism,
-		      const char *protocol, const struct net_addr *peer);
+struct sasl *sasl_new(struct auth *a, struct slice mechanism, const char *protocol,
+		      const struct net_addr *peer);
 /*
  * Does the client speak first? If not, the exchange begins with a step
  * without input; an initial response is given to the first step all the same
@@ -180,8 +173,8 @@ bool sasl_client_first(const struct sasl *s);
  * One client message (already base64-decoded). For a server-first mechanism
  * the first call has in.p NULL. The challenge is added to out.
  */
-CO_FN enum sasl_state sasl_step(struct sasl *s, struct slice in,
-				struct buf *out, struct auth_identity *id);
+CO_FN enum sasl_state sasl_step(struct sasl *s, struct slice in, struct buf *out,
+				struct auth_identity *id);
 /* Wipes secrets. */
 void sasl_free(struct sasl **sp);
 

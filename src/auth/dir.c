@@ -63,8 +63,7 @@ int dir_cur_err(const struct cur *c)
 	return c->err == 0 ? 0 : c->err == -EPROTO ? -EPROTO : -EIO;
 }
 
-CO_FN static int get_row(struct auth *a, uint64_t part, const struct dir_key *k,
-		   struct buf *out)
+CO_FN static int get_row(struct auth *a, uint64_t part, const struct dir_key *k, struct buf *out)
 {
 	int r = kv_get(a->kv, dir_part(part), dir_key_slice(k), out);
 
@@ -74,8 +73,7 @@ CO_FN static int get_row(struct auth *a, uint64_t part, const struct dir_key *k,
 /* ---- committing ------------------------------------------------------------ */
 
 /* 0, KV_CONFLICT (look again), or -errno with *e. Frees the batches. */
-CO_FN int dir_commit(struct auth *a, struct kv_batch **b, size_t n,
-			struct err *e)
+CO_FN int dir_commit(struct auth *a, struct kv_batch **b, size_t n, struct err *e)
 {
 	int r = 0;
 
@@ -125,8 +123,10 @@ void dir_del(struct kv_batch *b, const struct dir_key *k)
 int dir_temp(struct err *e, int r)
 {
 	if (r == -EPROTO) {
-		return err_set(e, r, "the directory was written by a newer "
-				     "version of this program", NULL);
+		return err_set(e, r,
+			       "the directory was written by a newer "
+			       "version of this program",
+			       NULL);
 	}
 	return r < 0 ? err_set(e, r, "cannot read the directory", NULL) : r;
 }
@@ -138,8 +138,8 @@ int dir_contended(struct err *e)
 
 int dir_bad_address(struct err *e, struct slice s)
 {
-	return err_set(e, AUTH_INVALID, "not a valid address", "%.*s",
-		       (int)MIN(s.n, 100), s.p ? s.p : "");
+	return err_set(e, AUTH_INVALID, "not a valid address", "%.*s", (int)MIN(s.n, 100),
+		       s.p ? s.p : "");
 }
 
 int dir_not_there(struct err *e, const char *text, struct slice s)
@@ -149,8 +149,7 @@ int dir_not_there(struct err *e, const char *text, struct slice s)
 
 int dir_taken(struct err *e, struct slice s)
 {
-	return err_set(e, AUTH_EXISTS, "the name is taken", "%.*s",
-		       SLICE_ARG(s));
+	return err_set(e, AUTH_EXISTS, "the name is taken", "%.*s", SLICE_ARG(s));
 }
 
 /* ---- the root -------------------------------------------------------------- */
@@ -260,8 +259,7 @@ int domain_get(struct auth *a, struct slice name, struct domain *out)
 		catchall = cur_vbytes(&c, AUTH_ADDR_MAX);
 		cur_end(&c);
 		r = dir_cur_err(&c);
-		if (r == 0 && slice_copy(catchall, out->catchall,
-					 sizeof(out->catchall)) < 0) {
+		if (r == 0 && slice_copy(catchall, out->catchall, sizeof(out->catchall)) < 0) {
 			r = -EIO;
 		}
 	}
@@ -293,8 +291,7 @@ static int first_row(void *arg, struct slice key, struct slice value)
 }
 
 /* Text of the first 'I' row. 0, AUTH_NOTFOUND, -errno. */
-CO_FN static int first_of(struct auth *a, uint64_t part, bool only,
-			  struct buf *out)
+CO_FN static int first_of(struct auth *a, uint64_t part, bool only, struct buf *out)
 {
 	struct first f = { .name = out, .only = only };
 	size_t at = out->n;
@@ -346,8 +343,7 @@ static void read_account(struct cur *c, struct account_row *row)
 }
 
 /* enum name_kind, or -errno. */
-int dir_read_name(struct slice value, struct account_row *row,
-		     struct buf *targets)
+int dir_read_name(struct slice value, struct account_row *row, struct buf *targets)
 {
 	struct cur c = dir_cur(value);
 	uint8_t kind = cur_get8(&c);
@@ -369,8 +365,8 @@ int dir_read_name(struct slice value, struct account_row *row,
 	return targets && targets->err ? targets->err : (int)kind;
 }
 
-int name_get(struct auth *a, const struct domain *d, struct slice local,
-	     struct account_row *row, struct buf *targets)
+int name_get(struct auth *a, const struct domain *d, struct slice local, struct account_row *row,
+	     struct buf *targets)
 {
 	struct dir_key k = dir_key('N', local);
 	struct buf v = BUF_INIT(KV_VALUE_MAX);
@@ -417,8 +413,7 @@ static int canon_domain(struct slice domain, struct buf *out, struct err *e)
 {
 	if (auth_domain_canon(domain, out) < 0) {
 		return err_set(e, AUTH_INVALID, "not a valid domain", "%.*s",
-			       (int)MIN(domain.n, 100),
-			       domain.p ? domain.p : "");
+			       (int)MIN(domain.n, 100), domain.p ? domain.p : "");
 	}
 	return 0;
 }
@@ -452,13 +447,10 @@ static void put_domain_name(struct kv_batch *b, struct slice name, uint64_t id)
 }
 
 /* The domain's own partition first: a name in the root always leads to one. */
-CO_FN static int add_domain(struct auth *a, struct slice name,
-			    struct root *root, struct err *e)
+CO_FN static int add_domain(struct auth *a, struct slice name, struct root *root, struct err *e)
 {
-	struct domain d = { .id = root->next_domain++,
-			    .created = clock_wall() };
-	struct kv_batch *b[2] = { kv_batch_new(dir_part(d.id)),
-				  dir_batch(0, root->version) };
+	struct domain d = { .id = root->next_domain++, .created = clock_wall() };
+	struct kv_batch *b[2] = { kv_batch_new(dir_part(d.id)), dir_batch(0, root->version) };
 
 	if (b[0] && b[1]) {
 		put_domain(b[0], &d);
@@ -512,11 +504,10 @@ static int any_row(void *arg, struct slice key, struct slice value)
 	return 1;
 }
 
-CO_FN static int drop_domain(struct auth *a, struct slice name,
-			     const struct domain *d, struct err *e)
+CO_FN static int drop_domain(struct auth *a, struct slice name, const struct domain *d,
+			     struct err *e)
 {
-	struct kv_batch *b[2] = { dir_batch(d->id, d->version),
-				  kv_batch_new(dir_part(0)) };
+	struct kv_batch *b[2] = { dir_batch(d->id, d->version), kv_batch_new(dir_part(0)) };
 	struct dir_key k = dir_key('D', name);
 	struct dir_key ik = dir_id_key(d->id);
 
@@ -530,8 +521,7 @@ CO_FN static int drop_domain(struct auth *a, struct slice name,
 	return dir_commit(a, b, 2, e);
 }
 
-CO_FN static int domain_remove(struct auth *a, struct slice name,
-			       struct err *e)
+CO_FN static int domain_remove(struct auth *a, struct slice name, struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
 		struct domain d;
@@ -541,8 +531,7 @@ CO_FN static int domain_remove(struct auth *a, struct slice name,
 			return dir_not_there(e, "no such domain here", name);
 		}
 		if (r == 0) {
-			r = kv_scan_prefix(a->kv, dir_part(d.id), S("N"),
-					   any_row, NULL);
+			r = kv_scan_prefix(a->kv, dir_part(d.id), S("N"), any_row, NULL);
 		}
 		if (r < 0) {
 			return dir_temp(e, r);
@@ -550,7 +539,8 @@ CO_FN static int domain_remove(struct auth *a, struct slice name,
 		if (r > 0) {
 			return err_set(e, AUTH_NOTEMPTY,
 				       "the domain still has accounts or "
-				       "aliases", "%.*s", SLICE_ARG(name));
+				       "aliases",
+				       "%.*s", SLICE_ARG(name));
 		}
 		r = drop_domain(a, name, &d, e);
 		if (r <= 0) {
@@ -572,8 +562,8 @@ int auth_domain_remove(struct auth *a, struct slice domain, struct err *e)
 	return r;
 }
 
-CO_FN static int set_catchall(struct auth *a, struct slice name,
-			      const struct addr *target, struct err *e)
+CO_FN static int set_catchall(struct auth *a, struct slice name, const struct addr *target,
+			      struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
 		struct kv_batch *b;
@@ -598,8 +588,7 @@ CO_FN static int set_catchall(struct auth *a, struct slice name,
 	return dir_contended(e);
 }
 
-int auth_domain_catchall(struct auth *a, struct slice domain,
-			 struct slice target, struct err *e)
+int auth_domain_catchall(struct auth *a, struct slice domain, struct slice target, struct err *e)
 {
 	struct buf name = BUF_INIT(AUTH_DOMAIN_MAX);
 	struct addr to = { .n = 0 };
@@ -633,8 +622,7 @@ int auth_open(const struct auth_opts *o, struct auth **out, struct err *e)
 		free(a);
 		return r;
 	}
-	r = passwords_init(&a->passwords, o->argon_memory_kib,
-			   o->argon_passes);
+	r = passwords_init(&a->passwords, o->argon_memory_kib, o->argon_passes);
 	if (r < 0) {
 		free(a);
 		return err_set(e, r, "cannot set up password hashing", NULL);

@@ -18,8 +18,7 @@ struct rig {
 static int setup(void **state)
 {
 	struct rig *r = xcalloc(1, sizeof(*r));
-	struct auth_opts o = { .argon_memory_kib = 8, .argon_passes = 1,
-			       .no_delays = true };
+	struct auth_opts o = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 
 	co_enter();
 	assert_int_equal(kv_mem_open(&r->kv), 0);
@@ -54,13 +53,11 @@ static uint64_t add(struct auth *a, const char *address)
 	struct err e = ERR_INIT;
 
 	co_enter();
-	assert_int_equal(auth_account_add(a, slice_cstr(address),
-					  S("secret"), &id, &e), 0);
+	assert_int_equal(auth_account_add(a, slice_cstr(address), S("secret"), &id, &e), 0);
 	return id;
 }
 
-static int alias(struct auth *a, const char *from, const char *to1,
-		 const char *to2)
+static int alias(struct auth *a, const char *from, const char *to1, const char *to2)
 {
 	struct slice t[2] = { slice_cstr(to1), slice_cstr(to2) };
 
@@ -69,8 +66,7 @@ static int alias(struct auth *a, const char *from, const char *to1,
 }
 
 /* Route and compare with up to two accounts (0: none). */
-static void routes(struct auth *a, const char *addr, int want, uint64_t one,
-		   uint64_t two)
+static void routes(struct auth *a, const char *addr, int want, uint64_t one, uint64_t two)
 {
 	struct arena arena;
 	struct auth_targets t = { 0 };
@@ -98,18 +94,13 @@ static void test_domains(void **state)
 	assert_int_equal(auth_domain_is_local(a, S("EXAMPLE.test")), 1);
 	assert_int_equal(auth_domain_is_local(a, S("example.org")), 0);
 	assert_int_equal(auth_domain_is_local(a, S("[127.0.0.1]")), 0);
-	assert_int_equal(auth_domain_add(a, S("example.test"), NULL),
-			 AUTH_EXISTS);
-	assert_int_equal(auth_domain_add(a, S("no domain"), NULL),
-			 AUTH_INVALID);
+	assert_int_equal(auth_domain_add(a, S("example.test"), NULL), AUTH_EXISTS);
+	assert_int_equal(auth_domain_add(a, S("no domain"), NULL), AUTH_INVALID);
 	add(a, "bob@example.test");
-	assert_int_equal(auth_domain_remove(a, S("example.test"), NULL),
-			 AUTH_NOTEMPTY);
-	assert_int_equal(auth_account_remove(a, S("bob@example.test"), NULL,
-					     NULL), 0);
+	assert_int_equal(auth_domain_remove(a, S("example.test"), NULL), AUTH_NOTEMPTY);
+	assert_int_equal(auth_account_remove(a, S("bob@example.test"), NULL, NULL), 0);
 	assert_int_equal(auth_domain_remove(a, S("example.test"), NULL), 0);
-	assert_int_equal(auth_domain_remove(a, S("example.test"), NULL),
-			 AUTH_NOTFOUND);
+	assert_int_equal(auth_domain_remove(a, S("example.test"), NULL), AUTH_NOTFOUND);
 	assert_int_equal(auth_domain_is_local(a, S("example.test")), 0);
 	/* Again, as a new one: nothing of the old one is in it. */
 	assert_int_equal(auth_domain_add(a, S("example.test"), NULL), 0);
@@ -128,8 +119,7 @@ static void test_account_ids_are_never_reused(void **state)
 
 		assert_true(id > last);
 		last = id;
-		assert_int_equal(auth_account_remove(a, S("BOB@example.test"),
-						     &gone, NULL), 0);
+		assert_int_equal(auth_account_remove(a, S("BOB@example.test"), &gone, NULL), 0);
 		assert_int_equal(gone, id);
 	}
 }
@@ -144,25 +134,19 @@ static void test_account_names(void **state)
 
 	co_enter();
 	arena_init(&arena, 4096);
-	assert_int_equal(auth_account_add(a, S("bob@example.test"), S("x"),
-					  NULL, &e), AUTH_EXISTS);
-	assert_int_equal(auth_account_add(a, S("bob@elsewhere.test"), S("x"),
-					  NULL, &e), AUTH_NOTFOUND);
-	assert_int_equal(auth_account_add(a, S("eve@example.test"), S(""),
-					  NULL, &e), AUTH_INVALID);
-	assert_int_equal(auth_account_add(a, S("eve@example.test"),
-					  S("a\nb"), NULL, &e), AUTH_INVALID);
-	assert_int_equal(alias(a, "bob@example.test", "x@example.org", NULL),
-			 AUTH_EXISTS);
-	assert_int_equal(auth_account_get(a, S("BOB@EXAMPLE.TEST"), &arena,
-					  &acc), 0);
+	assert_int_equal(auth_account_add(a, S("bob@example.test"), S("x"), NULL, &e), AUTH_EXISTS);
+	assert_int_equal(auth_account_add(a, S("bob@elsewhere.test"), S("x"), NULL, &e),
+			 AUTH_NOTFOUND);
+	assert_int_equal(auth_account_add(a, S("eve@example.test"), S(""), NULL, &e), AUTH_INVALID);
+	assert_int_equal(auth_account_add(a, S("eve@example.test"), S("a\nb"), NULL, &e),
+			 AUTH_INVALID);
+	assert_int_equal(alias(a, "bob@example.test", "x@example.org", NULL), AUTH_EXISTS);
+	assert_int_equal(auth_account_get(a, S("BOB@EXAMPLE.TEST"), &arena, &acc), 0);
 	assert_true(slice_eq(acc.address, S("bob@example.test")));
 	assert_int_equal(acc.id, id);
 	assert_false(acc.disabled);
-	assert_int_equal(auth_account_disable(a, S("bob@example.test"), true,
-					      NULL), 0);
-	assert_int_equal(auth_account_get(a, S("bob@example.test"), &arena,
-					  &acc), 0);
+	assert_int_equal(auth_account_disable(a, S("bob@example.test"), true, NULL), 0);
+	assert_int_equal(auth_account_get(a, S("bob@example.test"), &arena, &acc), 0);
 	assert_true(acc.disabled);
 	arena_fini(&arena);
 }
@@ -174,21 +158,19 @@ static void test_rename_keeps_the_id(void **state)
 
 	co_enter();
 	assert_int_equal(auth_domain_add(a, S("second.test"), NULL), 0);
-	assert_int_equal(auth_account_rename(a, S("bob@example.test"),
-					     S("rob@example.test"), NULL), 0);
+	assert_int_equal(auth_account_rename(a, S("bob@example.test"), S("rob@example.test"), NULL),
+			 0);
 	routes(a, "rob@example.test", AUTH_LOCAL, id, 0);
 	routes(a, "bob@example.test", AUTH_UNKNOWN_USER, 0, 0);
-	assert_int_equal(auth_account_rename(a, S("rob@example.test"),
-					     S("rob@second.test"), NULL), 0);
+	assert_int_equal(auth_account_rename(a, S("rob@example.test"), S("rob@second.test"), NULL),
+			 0);
 	routes(a, "rob@second.test", AUTH_LOCAL, id, 0);
 	routes(a, "rob@example.test", AUTH_UNKNOWN_USER, 0, 0);
 	assert_int_equal(auth_domain_remove(a, S("example.test"), NULL), 0);
 	add(a, "eve@second.test");
-	assert_int_equal(auth_account_rename(a, S("rob@second.test"),
-					     S("eve@second.test"), NULL),
+	assert_int_equal(auth_account_rename(a, S("rob@second.test"), S("eve@second.test"), NULL),
 			 AUTH_EXISTS);
-	assert_int_equal(auth_account_rename(a, S("no@second.test"),
-					     S("x@second.test"), NULL),
+	assert_int_equal(auth_account_rename(a, S("no@second.test"), S("x@second.test"), NULL),
 			 AUTH_NOTFOUND);
 }
 
@@ -212,12 +194,11 @@ static void test_plus_and_catchall_and_postmaster(void **state)
 	/* postmaster: the oldest account, until something better is there */
 	routes(a, "postmaster@example.test", AUTH_LOCAL, bob, 0);
 	routes(a, "PostMaster", AUTH_LOCAL, bob, 0);
-	assert_int_equal(auth_domain_catchall(a, S("example.test"),
-					      S("eve@example.test"), NULL), 0);
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S("eve@example.test"), NULL),
+			 0);
 	routes(a, "nobody@example.test", AUTH_LOCAL, eve, 0);
 	routes(a, "postmaster", AUTH_LOCAL, eve, 0);
-	assert_int_equal(auth_domain_catchall(a, S("example.test"), S(""),
-					      NULL), 0);
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S(""), NULL), 0);
 	routes(a, "nobody@example.test", AUTH_UNKNOWN_USER, 0, 0);
 }
 
@@ -230,24 +211,20 @@ static void test_aliases(void **state)
 	struct arena arena;
 
 	co_enter();
-	assert_int_equal(alias(a, "all@example.test", "bob@example.test",
-			       "team@example.test"), 0);
+	assert_int_equal(alias(a, "all@example.test", "bob@example.test", "team@example.test"), 0);
 	/* the target does not exist yet: the rest still gets it */
 	routes(a, "all@example.test", AUTH_LOCAL, bob, 0);
-	assert_int_equal(alias(a, "team@example.test", "eve@example.test",
-			       "bob@example.test"), 0);
+	assert_int_equal(alias(a, "team@example.test", "eve@example.test", "bob@example.test"), 0);
 	routes(a, "all@example.test", AUTH_LOCAL, bob, eve);
 	routes(a, "ALL+tag@example.test", AUTH_LOCAL, bob, eve);
-	assert_int_equal(alias(a, "out@example.test", "x@example.org",
-			       "bob@example.test"), 0);
+	assert_int_equal(alias(a, "out@example.test", "x@example.org", "bob@example.test"), 0);
 	arena_init(&arena, 1 << 20);
 	assert_int_equal(auth_route(a, S("out@example.test"), &arena, &t), 0);
 	assert_int_equal(t.n, 1);
 	assert_int_equal(t.n_remote, 1);
 	assert_true(slice_eq(t.remote[0], S("x@example.org")));
 	arena_fini(&arena);
-	assert_int_equal(auth_alias_remove(a, S("bob@example.test"), NULL),
-			 AUTH_NOTFOUND);
+	assert_int_equal(auth_alias_remove(a, S("bob@example.test"), NULL), AUTH_NOTFOUND);
 	assert_int_equal(auth_alias_remove(a, S("all@example.test"), NULL), 0);
 	routes(a, "all@example.test", AUTH_UNKNOWN_USER, 0, 0);
 }
@@ -260,25 +237,19 @@ static void test_alias_loops(void **state)
 
 	co_enter();
 	add(a, "bob@example.test");
-	assert_int_equal(alias(a, "a@example.test", "A@example.test", NULL),
-			 AUTH_INVALID);
-	assert_int_equal(alias(a, "a@example.test", "b@example.test", NULL),
-			 0);
-	assert_int_equal(alias(a, "b@example.test", "a@example.test", NULL),
-			 AUTH_INVALID);
+	assert_int_equal(alias(a, "a@example.test", "A@example.test", NULL), AUTH_INVALID);
+	assert_int_equal(alias(a, "a@example.test", "b@example.test", NULL), 0);
+	assert_int_equal(alias(a, "b@example.test", "a@example.test", NULL), AUTH_INVALID);
 	/* through a catch-all it can still come about: then it is refused */
-	assert_int_equal(auth_domain_catchall(a, S("example.test"),
-					      S("a@example.test"), NULL), 0);
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S("a@example.test"), NULL), 0);
 	routes(a, "a@example.test", AUTH_LOOP, 0, 0);
-	assert_int_equal(auth_domain_catchall(a, S("example.test"), S(""),
-					      NULL), 0);
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S(""), NULL), 0);
 	for (int i = 0; i < 12; i++) {
 		snprintf(from, sizeof(from), "n%d@example.test", i);
 		snprintf(to, sizeof(to), "n%d@example.test", i + 1);
 		assert_int_equal(alias(a, from, to, NULL), 0);
 	}
-	assert_int_equal(alias(a, "n12@example.test", "bob@example.test",
-			       NULL), 0);
+	assert_int_equal(alias(a, "n12@example.test", "bob@example.test", NULL), 0);
 	routes(a, "n0@example.test", AUTH_LOOP, 0, 0);
 	routes(a, "n5@example.test", AUTH_LOCAL, 1, 0);
 }
@@ -290,10 +261,9 @@ static void test_owns(void **state)
 	uint64_t eve = add(a, "eve@example.test");
 
 	co_enter();
-	assert_int_equal(alias(a, "team@example.test", "eve@example.test",
-			       NULL), 0);
-	assert_int_equal(auth_domain_catchall(a, S("example.test"),
-					      S("bob@example.test"), NULL), 0);
+	assert_int_equal(alias(a, "team@example.test", "eve@example.test", NULL), 0);
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S("bob@example.test"), NULL),
+			 0);
 	assert_int_equal(auth_owns(a, bob, S("Bob@Example.test")), 1);
 	assert_int_equal(auth_owns(a, bob, S("bob+x@example.test")), 1);
 	assert_int_equal(auth_owns(a, bob, S("eve@example.test")), 0);
@@ -322,23 +292,24 @@ static void test_lists(void **state)
 	struct buf b = BUF_INIT(4096);
 
 	co_enter();
-	assert_int_equal(auth_domain_add(a, S("b\xc3\xbc" "cher.test"), NULL),
+	assert_int_equal(auth_domain_add(a,
+					 S("b\xc3\xbc"
+					   "cher.test"),
+					 NULL),
 			 0);
 	add(a, "eve@example.test");
 	add(a, "bob@example.test");
 	add(a, "zoe@xn--bcher-kva.test");
-	assert_int_equal(alias(a, "all@example.test", "eve@example.test",
-			       "bob@example.test"), 0);
-	assert_int_equal(auth_domain_catchall(a, S("example.test"),
-					      S("eve@example.test"), NULL), 0);
+	assert_int_equal(alias(a, "all@example.test", "eve@example.test", "bob@example.test"), 0);
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S("eve@example.test"), NULL),
+			 0);
 	assert_int_equal(auth_domain_list(a, gather, &b), 0);
 	assert_string_equal(buf_cstr(&b), "example.test=eve@example.test;"
 					  "xn--bcher-kva.test=;");
 	buf_reset(&b);
 	assert_int_equal(auth_account_list(a, gather, &b), 0);
-	assert_string_equal(buf_cstr(&b),
-			    "bob@example.test=;eve@example.test=;"
-			    "zoe@xn--bcher-kva.test=;");
+	assert_string_equal(buf_cstr(&b), "bob@example.test=;eve@example.test=;"
+					  "zoe@xn--bcher-kva.test=;");
 	buf_reset(&b);
 	assert_int_equal(auth_alias_list(a, gather, &b), 0);
 	assert_string_equal(buf_cstr(&b), "all@example.test=eve@example.test, "
@@ -350,14 +321,15 @@ static void test_newer_rows_are_refused(void **state)
 {
 	struct rig *r = *state;
 	struct kv_batch *b = kv_batch_new((struct kv_part){ .kind = 'd' });
-	struct auth_opts o = { .kv = r->kv, .argon_memory_kib = 8,
-			       .argon_passes = 1 };
+	struct auth_opts o = { .kv = r->kv, .argon_memory_kib = 8, .argon_passes = 1 };
 	struct auth *again = NULL;
 	struct err e = ERR_INIT;
 	char text[256];
 
 	co_enter();
-	kv_batch_put(b, S("H"), S("\x02" "anything"));
+	kv_batch_put(b, S("H"),
+		     S("\x02"
+		       "anything"));
 	assert_int_equal(kv_commit(r->kv, &b, 1), KV_OK);
 	kv_batch_free(&b);
 	assert_int_equal(auth_open(&o, &again, &e), -EPROTO);

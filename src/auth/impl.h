@@ -63,14 +63,13 @@ struct passwords {
 int passwords_init(struct passwords *p, uint32_t memory_kib, uint32_t passes);
 void passwords_fini(struct passwords *p);
 /* A PHC string for the password. 0; AUTH_BUSY; -ENOMEM. */
-CO_FN int password_hash(struct passwords *p, struct slice password,
-			char phc[AUTH_PHC_MAX]);
+CO_FN int password_hash(struct passwords *p, struct slice password, char phc[AUTH_PHC_MAX]);
 /*
  * AUTH_OK, AUTH_FAILED, AUTH_BUSY. phc empty: a user that does not exist:
  * the same work, and AUTH_FAILED. who is what else the answer depends on.
  */
-CO_FN int password_check(struct passwords *p, struct slice who,
-			 struct slice phc, struct slice password);
+CO_FN int password_check(struct passwords *p, struct slice who, struct slice phc,
+			 struct slice password);
 /* Equal? In time that depends on the lengths only. */
 bool secret_eq(const void *a, const void *b, size_t n);
 
@@ -101,8 +100,8 @@ int throttle_init(struct throttle *t);
 void throttle_fini(struct throttle *t);
 /* Counts the attempt as a failure from the start, so that many at the same
  * time are counted too. now: seconds of any steady clock. */
-void throttle_begin(struct throttle *t, const struct net_addr *peer,
-		    struct slice user, int64_t now, struct attempt *out);
+void throttle_begin(struct throttle *t, const struct net_addr *peer, struct slice user, int64_t now,
+		    struct attempt *out);
 /* It was none: takes this one attempt back, and nothing else (AU-07). */
 void throttle_success(struct throttle *t, const struct attempt *a);
 
@@ -142,15 +141,14 @@ CO_FN int domain_first(struct auth *a, bool only, struct buf *name_out);
 CO_FN int name_get(struct auth *a, const struct domain *d, struct slice local,
 		   struct account_row *row, struct buf *targets);
 /* The domain's oldest account. 0, AUTH_NOTFOUND, -errno. */
-CO_FN int domain_oldest(struct auth *a, const struct domain *d,
-			uint64_t *id_out);
+CO_FN int domain_oldest(struct auth *a, const struct domain *d, uint64_t *id_out);
 /* Steps through a targets record: an empty slice at the end. */
 struct slice targets_next(struct cur *c);
 
 /* ---- routing (route.c) --------------------------------------------------- */
 
 /* Would these targets lead back to the address? 1 yes, 0 no, -errno. */
-CO_FN int route_would_loop(struct auth *a, const struct addr *at,
-			   const struct slice *targets, size_t n);
+CO_FN int route_would_loop(struct auth *a, const struct addr *at, const struct slice *targets,
+			   size_t n);
 
 #endif

@@ -21,8 +21,8 @@ static int collect_name(void *arg, struct slice key, struct slice value)
 
 /* Calls fn with each domain that exists, in order. */
 CO_FN static int each_domain(struct auth *a,
-			     int (*fn)(struct auth *a, struct slice name,
-				       const struct domain *d, void *arg),
+			     int (*fn)(struct auth *a, struct slice name, const struct domain *d,
+				       void *arg),
 			     void *arg)
 {
 	struct buf names = BUF_INIT(NAMES_MAX);
@@ -53,14 +53,12 @@ struct list_job {
 	int err;
 };
 
-static int list_domain(struct auth *a, struct slice name,
-			     const struct domain *d, void *arg)
+static int list_domain(struct auth *a, struct slice name, const struct domain *d, void *arg)
 {
 	struct list_job *j = arg;
-	struct auth_row row = { .name = name,
-				.target = slice_cstr(d->catchall),
-				.id = d->id,
-				.created = d->created };
+	struct auth_row row = {
+		.name = name, .target = slice_cstr(d->catchall), .id = d->id, .created = d->created
+	};
 
 	(void)a;
 	return j->fn(j->arg, &row);
@@ -86,13 +84,12 @@ static void join_targets(struct slice record, struct buf *out)
 	}
 }
 
-static int give_row(struct list_job *j, struct slice local,
-		    const struct account_row *row, struct slice record)
+static int give_row(struct list_job *j, struct slice local, const struct account_row *row,
+		    struct slice record)
 {
 	struct buf name = BUF_INIT(AUTH_ADDR_MAX);
 	struct buf text = BUF_INIT(512 * 1024);
-	struct auth_row out = { .id = row->id, .disabled = row->disabled,
-				.created = row->created };
+	struct auth_row out = { .id = row->id, .disabled = row->disabled, .created = row->created };
 	int r;
 
 	buf_add(&name, local);
@@ -118,15 +115,13 @@ static int list_name(void *arg, struct slice key, struct slice value)
 	if (r < 0) {
 		j->err = r;
 	} else if (r == (int)j->kind) {
-		j->err = give_row(j, slice_from(key, 1), &row,
-				  buf_slice(&record));
+		j->err = give_row(j, slice_from(key, 1), &row, buf_slice(&record));
 	}
 	buf_fini(&record);
 	return j->err != 0;
 }
 
-CO_FN static int list_names(struct auth *a, struct slice name,
-			    const struct domain *d, void *arg)
+CO_FN static int list_names(struct auth *a, struct slice name, const struct domain *d, void *arg)
 {
 	struct list_job *j = arg;
 	int r;
@@ -149,4 +144,3 @@ int auth_alias_list(struct auth *a, auth_row_fn *fn, void *arg)
 
 	return each_domain(a, list_names, &j);
 }
-

@@ -10,15 +10,13 @@
 
 /* Fills the account's row, or leaves it empty: the caller goes on the same
  * way. <0 only when the store failed. */
-CO_FN static int find(struct auth *a, struct slice user, struct addr *at,
-		      struct account_row *row)
+CO_FN static int find(struct auth *a, struct slice user, struct addr *at, struct account_row *row)
 {
 	struct buf full = BUF_INIT(2 * AUTH_ADDR_MAX);
 	struct domain d;
 	int r = addr_parse(user, at);
 
-	if (r < 0 && slice_chr(user, '@') == SIZE_MAX &&
-	    addr_parse_local(user, at) == 0) {
+	if (r < 0 && slice_chr(user, '@') == SIZE_MAX && addr_parse_local(user, at) == 0) {
 		buf_add(&full, slice_make(at->text, at->n));
 		buf_addc(&full, '@');
 		r = domain_first(a, true, &full);
@@ -53,8 +51,8 @@ static bool same_user(struct slice authzid, struct slice user)
 	       slice_eq(slice_make(x.text, x.n), slice_make(y.text, y.n));
 }
 
-CO_FN static int check(struct auth *a, const struct auth_request *r,
-		       const struct addr *at, const struct account_row *row)
+CO_FN static int check(struct auth *a, const struct auth_request *r, const struct addr *at,
+		       const struct account_row *row)
 {
 	struct buf pw = BUF_INIT(4 * AUTH_PASSWORD_MAX);
 	struct slice given = slice_sub(r->password, 0, AUTH_PASSWORD_MAX);
@@ -70,8 +68,8 @@ CO_FN static int check(struct auth *a, const struct auth_request *r,
 		buf_reset(&pw);
 		buf_add(&pw, given);
 	}
-	res = password_check(&a->passwords, slice_make(at->text, at->n),
-			     slice_cstr(row->phc), buf_slice(&pw));
+	res = password_check(&a->passwords, slice_make(at->text, at->n), slice_cstr(row->phc),
+			     buf_slice(&pw));
 	explicit_bzero(pw.p, pw.cap);
 	buf_fini(&pw);
 	return res == AUTH_OK && bad ? AUTH_FAILED : res;
@@ -80,8 +78,7 @@ CO_FN static int check(struct auth *a, const struct auth_request *r,
 /* Names that are no addresses are counted as they came. */
 static struct slice counted_name(struct slice user, const struct addr *at)
 {
-	return at->n > 0 ? slice_make(at->text, at->n)
-			 : slice_sub(user, 0, AUTH_ADDR_MAX);
+	return at->n > 0 ? slice_make(at->text, at->n) : slice_sub(user, 0, AUTH_ADDR_MAX);
 }
 
 CO_FN static int pause_ms(struct auth *a, int ms)
@@ -89,8 +86,7 @@ CO_FN static int pause_ms(struct auth *a, int ms)
 	return ms > 0 && !a->no_delays ? co_sleep(ms) : 0;
 }
 
-static int give(const struct addr *at, const struct account_row *row,
-		struct auth_identity *out)
+static int give(const struct addr *at, const struct account_row *row, struct auth_identity *out)
 {
 	out->account = row->id;
 	memcpy(out->address, at->text, at->n);
@@ -98,8 +94,7 @@ static int give(const struct addr *at, const struct account_row *row,
 	return AUTH_OK;
 }
 
-int auth_login(struct auth *a, const struct auth_request *r,
-	       struct auth_identity *out)
+int auth_login(struct auth *a, const struct auth_request *r, struct auth_identity *out)
 {
 	struct account_row row = { 0 };
 	struct addr at = { .n = 0 };

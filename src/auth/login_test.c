@@ -18,16 +18,16 @@ struct rig {
 static int setup(void **state)
 {
 	struct rig *r = xcalloc(1, sizeof(*r));
-	struct auth_opts o = { .argon_memory_kib = 64, .argon_passes = 1,
-			       .no_delays = true };
+	struct auth_opts o = { .argon_memory_kib = 64, .argon_passes = 1, .no_delays = true };
 
 	co_enter();
 	assert_int_equal(kv_mem_open(&r->kv), 0);
 	o.kv = r->kv;
 	assert_int_equal(auth_open(&o, &r->auth, NULL), 0);
 	assert_int_equal(auth_domain_add(r->auth, S("example.test"), NULL), 0);
-	assert_int_equal(auth_account_add(r->auth, S("bob@example.test"),
-					  S("builder"), &r->bob, NULL), 0);
+	assert_int_equal(auth_account_add(r->auth, S("bob@example.test"), S("builder"), &r->bob,
+					  NULL),
+			 0);
 	*state = r;
 	return 0;
 }
@@ -42,11 +42,11 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int login(struct rig *r, struct slice authzid, struct slice user,
-		 struct slice password)
+static int login(struct rig *r, struct slice authzid, struct slice user, struct slice password)
 {
-	struct auth_request q = { .protocol = "imap", .authzid = authzid,
-				  .user = user, .password = password };
+	struct auth_request q = {
+		.protocol = "imap", .authzid = authzid, .user = user, .password = password
+	};
 	struct auth_identity id = { .account = 0 };
 	int res;
 
@@ -88,12 +88,9 @@ static void test_authzid(void **state)
 	struct rig *r = *state;
 	struct slice bob = S("bob@example.test");
 
-	assert_int_equal(login(r, S("bob@example.test"), bob, S("builder")),
-			 AUTH_OK);
-	assert_int_equal(login(r, S("Bob@EXAMPLE.test"), bob, S("builder")),
-			 AUTH_OK);
-	assert_int_equal(login(r, S("eve@example.test"), bob, S("builder")),
-			 AUTH_FAILED);
+	assert_int_equal(login(r, S("bob@example.test"), bob, S("builder")), AUTH_OK);
+	assert_int_equal(login(r, S("Bob@EXAMPLE.test"), bob, S("builder")), AUTH_OK);
+	assert_int_equal(login(r, S("eve@example.test"), bob, S("builder")), AUTH_FAILED);
 }
 
 static void test_a_bare_name_needs_one_domain(void **state)
@@ -113,8 +110,7 @@ static void test_an_alias_is_no_login(void **state)
 	struct slice bob = S("bob@example.test");
 
 	co_enter();
-	assert_int_equal(auth_alias_add(r->auth, S("rob@example.test"), &bob,
-					1, NULL), 0);
+	assert_int_equal(auth_alias_add(r->auth, S("rob@example.test"), &bob, 1, NULL), 0);
 	assert_int_equal(LOGIN("rob@example.test", "builder"), AUTH_FAILED);
 	assert_int_equal(LOGIN("bob+x@example.test", "builder"), AUTH_FAILED);
 }
@@ -125,18 +121,15 @@ static void test_changes_hold_at_once(void **state)
 
 	co_enter();
 	assert_int_equal(LOGIN("bob", "builder"), AUTH_OK); /* now cached */
-	assert_int_equal(auth_account_password(r->auth, S("bob@example.test"),
-					       S("changed"), NULL), 0);
+	assert_int_equal(auth_account_password(r->auth, S("bob@example.test"), S("changed"), NULL),
+			 0);
 	assert_int_equal(LOGIN("bob", "builder"), AUTH_FAILED);
 	assert_int_equal(LOGIN("bob", "changed"), AUTH_OK);
-	assert_int_equal(auth_account_disable(r->auth, S("bob@example.test"),
-					      true, NULL), 0);
+	assert_int_equal(auth_account_disable(r->auth, S("bob@example.test"), true, NULL), 0);
 	assert_int_equal(LOGIN("bob", "changed"), AUTH_FAILED);
-	assert_int_equal(auth_account_disable(r->auth, S("bob@example.test"),
-					      false, NULL), 0);
+	assert_int_equal(auth_account_disable(r->auth, S("bob@example.test"), false, NULL), 0);
 	assert_int_equal(LOGIN("bob", "changed"), AUTH_OK);
-	assert_int_equal(auth_account_remove(r->auth, S("bob@example.test"),
-					     NULL, NULL), 0);
+	assert_int_equal(auth_account_remove(r->auth, S("bob@example.test"), NULL, NULL), 0);
 	assert_int_equal(LOGIN("bob", "changed"), AUTH_FAILED);
 }
 
@@ -145,8 +138,9 @@ static void test_passwords_are_compared_as_letters(void **state)
 	struct rig *r = *state;
 
 	co_enter();
-	assert_int_equal(auth_account_password(r->auth, S("bob@example.test"),
-					       S("k\xc3\xb6nig"), NULL), 0);
+	assert_int_equal(auth_account_password(r->auth, S("bob@example.test"), S("k\xc3\xb6nig"),
+					       NULL),
+			 0);
 	assert_int_equal(LOGIN("bob", "ko\xcc\x88nig"), AUTH_OK);
 	assert_int_equal(LOGIN("bob", "konig"), AUTH_FAILED);
 }
@@ -166,8 +160,7 @@ static void test_no_password_is_stored(void **state)
 	bool found = false;
 
 	co_enter();
-	assert_int_equal(kv_scan(r->kv, part, S(""), S(""), find_plain,
-				 &found), 0);
+	assert_int_equal(kv_scan(r->kv, part, S(""), S(""), find_plain, &found), 0);
 	assert_false(found);
 }
 

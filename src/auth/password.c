@@ -98,9 +98,8 @@ static int make_hash(void *arg)
 	unsigned char salt[SALT_LEN];
 
 	rand_bytes(salt, sizeof(salt));
-	if (argon2id_hash_encoded(j->p->passes, j->p->memory_kib, 1,
-				  j->password.p, j->password.n, salt,
-				  sizeof(salt), TAG_LEN, j->phc_out,
+	if (argon2id_hash_encoded(j->p->passes, j->p->memory_kib, 1, j->password.p, j->password.n,
+				  salt, sizeof(salt), TAG_LEN, j->phc_out,
 				  AUTH_PHC_MAX) != ARGON2_OK) {
 		return -ENOMEM;
 	}
@@ -118,8 +117,7 @@ static int verify_hash(void *arg)
 	return r == ARGON2_MEMORY_ALLOCATION_ERROR ? -ENOMEM : AUTH_FAILED;
 }
 
-CO_FN static int run_job(struct passwords *p, int (*fn)(void *arg),
-			 struct hash_job *job)
+CO_FN static int run_job(struct passwords *p, int (*fn)(void *arg), struct hash_job *job)
 {
 	int r = gate_enter(p);
 
@@ -130,11 +128,9 @@ CO_FN static int run_job(struct passwords *p, int (*fn)(void *arg),
 	return r == -EAGAIN ? AUTH_BUSY : r;
 }
 
-int password_hash(struct passwords *p, struct slice password,
-		  char phc[AUTH_PHC_MAX])
+int password_hash(struct passwords *p, struct slice password, char phc[AUTH_PHC_MAX])
 {
-	struct hash_job job = { .p = p, .password = password,
-				.phc_out = phc };
+	struct hash_job job = { .p = p, .password = password, .phc_out = phc };
 
 	return run_job(p, make_hash, &job);
 }
@@ -148,9 +144,8 @@ static void add_part(struct buf *b, struct slice s)
 }
 
 /* Keyed hash of all inputs. False: no memory. */
-static bool inputs_mac(const struct passwords *p, struct slice who,
-		       struct slice phc, struct slice password,
-		       unsigned char mac[32])
+static bool inputs_mac(const struct passwords *p, struct slice who, struct slice phc,
+		       struct slice password, unsigned char mac[32])
 {
 	struct buf b = BUF_INIT(4096);
 	unsigned n = 0;
@@ -162,15 +157,14 @@ static bool inputs_mac(const struct passwords *p, struct slice who,
 	add_part(&b, who);
 	add_part(&b, phc);
 	add_part(&b, password);
-	ok = !b.err && HMAC(EVP_sha256(), p->secret, sizeof(p->secret),
-			    (const unsigned char *)b.p, b.n, mac, &n);
+	ok = !b.err && HMAC(EVP_sha256(), p->secret, sizeof(p->secret), (const unsigned char *)b.p,
+			    b.n, mac, &n);
 	explicit_bzero(b.p, b.cap);
 	buf_fini(&b);
 	return ok && n == 32;
 }
 
-static struct cache_slot *slot_of(struct passwords *p,
-				  const unsigned char mac[32])
+static struct cache_slot *slot_of(struct passwords *p, const unsigned char mac[32])
 {
 	uint32_t i;
 
@@ -199,8 +193,7 @@ static void cache_put(struct passwords *p, const unsigned char mac[32])
 	pthread_mutex_unlock(&p->lock);
 }
 
-int password_check(struct passwords *p, struct slice who, struct slice phc,
-		   struct slice password)
+int password_check(struct passwords *p, struct slice who, struct slice phc, struct slice password)
 {
 	struct hash_job job = { .p = p, .password = password };
 	char stored[AUTH_PHC_MAX];

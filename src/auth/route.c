@@ -35,8 +35,7 @@ struct router {
 static int router_init(struct router *r, struct auth *a, struct arena *arena,
 		       struct auth_targets *out)
 {
-	*r = (struct router){ .a = a, .arena = arena, .out = out,
-			      .room = 8 };
+	*r = (struct router){ .a = a, .arena = arena, .out = out, .room = 8 };
 	r->tail = &r->todo;
 	table_init(&r->seen);
 	*out = (struct auth_targets){ 0 };
@@ -119,12 +118,10 @@ static int push(struct router *r, struct slice addr, struct step *parent)
 	s->depth = parent ? parent->depth + 1 : 0;
 	*r->tail = s;
 	r->tail = &s->next;
-	return arena_err(r->arena) ? -ENOMEM
-				   : table_put(&r->seen, s->addr, s, NULL);
+	return arena_err(r->arena) ? -ENOMEM : table_put(&r->seen, s->addr, s, NULL);
 }
 
-static int push_targets(struct router *r, struct slice record,
-			struct step *parent)
+static int push_targets(struct router *r, struct slice record, struct step *parent)
 {
 	struct cur c = cur_init(record);
 	uint64_t n = 0;
@@ -138,8 +135,8 @@ static int push_targets(struct router *r, struct slice record,
 }
 
 /* 1 found (and taken care of), 0 no such name, AUTH_LOOP as it is, <0. */
-CO_FN static int try_name(struct router *r, const struct domain *d,
-			  struct slice local, struct step *s, bool *found)
+CO_FN static int try_name(struct router *r, const struct domain *d, struct slice local,
+			  struct step *s, bool *found)
 {
 	struct account_row row;
 	struct buf targets = BUF_INIT(512 * 1024);
@@ -156,8 +153,8 @@ CO_FN static int try_name(struct router *r, const struct domain *d,
 	return res;
 }
 
-CO_FN static int last_resort(struct router *r, const struct domain *d,
-			     struct slice local, struct step *s)
+CO_FN static int last_resort(struct router *r, const struct domain *d, struct slice local,
+			     struct step *s)
 {
 	uint64_t id;
 	int res;
@@ -218,8 +215,8 @@ CO_FN static int run(struct router *r)
 }
 
 /* "postmaster" alone is at the oldest domain. */
-CO_FN static int whole_address(struct auth *a, struct slice in,
-			       struct arena *arena, struct slice *out)
+CO_FN static int whole_address(struct auth *a, struct slice in, struct arena *arena,
+			       struct slice *out)
 {
 	struct buf b = BUF_INIT(2 * AUTH_ADDR_MAX);
 	int res = AUTH_BAD_ADDRESS;
@@ -230,8 +227,7 @@ CO_FN static int whole_address(struct auth *a, struct slice in,
 		res = res == AUTH_NOTFOUND ? AUTH_NOT_LOCAL : res;
 	} else if (auth_addr_canon(in, &b) == 0) {
 		res = AUTH_LOCAL;
-	} else if (in.n > 0 && in.p[in.n - 1] == ']' &&
-		   slice_find(in, S("@[")) != SIZE_MAX) {
+	} else if (in.n > 0 && in.p[in.n - 1] == ']' && slice_find(in, S("@[")) != SIZE_MAX) {
 		res = AUTH_NOT_LOCAL; /* an address literal is no domain */
 	}
 	if (res == AUTH_LOCAL) {
@@ -242,8 +238,7 @@ CO_FN static int whole_address(struct auth *a, struct slice in,
 	return res;
 }
 
-int auth_route(struct auth *a, struct slice addr, struct arena *arena,
-	       struct auth_targets *out)
+int auth_route(struct auth *a, struct slice addr, struct arena *arena, struct auth_targets *out)
 {
 	struct router r;
 	struct slice whole;
@@ -293,8 +288,7 @@ int auth_owns(struct auth *a, uint64_t account, struct slice addr)
 	return res;
 }
 
-int route_would_loop(struct auth *a, const struct addr *at,
-		     const struct slice *targets, size_t n)
+int route_would_loop(struct auth *a, const struct addr *at, const struct slice *targets, size_t n)
 {
 	struct arena arena;
 	struct auth_targets out;

@@ -23,8 +23,7 @@ struct slice dir_key_slice(const struct dir_key *k);
 struct cur dir_cur(struct slice value);
 int dir_cur_err(const struct cur *c);
 /* enum name_kind, or -errno; row and targets may be NULL. */
-int dir_read_name(struct slice value, struct account_row *row,
-		  struct buf *targets);
+int dir_read_name(struct slice value, struct account_row *row, struct buf *targets);
 
 /* A batch that only commits on top of this version; NULL: no memory, which
  * dir_put, dir_del and dir_commit take. */
@@ -32,8 +31,7 @@ struct kv_batch *dir_batch(uint64_t part, uint64_t version);
 void dir_put(struct kv_batch *b, const struct dir_key *k, struct buf *v);
 void dir_del(struct kv_batch *b, const struct dir_key *k);
 /* 0, KV_CONFLICT (look again), or -errno with *e. Frees the batches. */
-CO_FN int dir_commit(struct auth *a, struct kv_batch **b, size_t n,
-		     struct err *e);
+CO_FN int dir_commit(struct auth *a, struct kv_batch **b, size_t n, struct err *e);
 /* A number that was never given out, durable as such. */
 CO_FN int dir_take_account_id(struct auth *a, uint64_t *out, struct err *e);
 

@@ -16,8 +16,8 @@
 struct mechanism {
 	struct slice name;
 	bool client_first;
-	enum sasl_state (*step)(struct sasl *s, struct slice in,
-				struct buf *out, struct auth_identity *id);
+	enum sasl_state (*step)(struct sasl *s, struct slice in, struct buf *out,
+				struct auth_identity *id);
 };
 
 struct sasl {
@@ -35,9 +35,8 @@ static bool is_text(struct slice s)
 	return s.n > 0 && utf8_valid(s) && !slice_has_nul(s);
 }
 
-CO_FN static enum sasl_state decide(struct sasl *s, struct slice authzid,
-				    struct slice user, struct slice password,
-				    struct auth_identity *id)
+CO_FN static enum sasl_state decide(struct sasl *s, struct slice authzid, struct slice user,
+				    struct slice password, struct auth_identity *id)
 {
 	struct auth_request r = { .protocol = s->protocol,
 				  .peer = s->peer,
@@ -46,14 +45,11 @@ CO_FN static enum sasl_state decide(struct sasl *s, struct slice authzid,
 				  .password = password };
 	int res = auth_login(s->a, &r, id);
 
-	return res == AUTH_OK	    ? SASL_DONE
-	       : res == AUTH_FAILED ? SASL_FAIL
-				    : SASL_TEMP;
+	return res == AUTH_OK ? SASL_DONE : res == AUTH_FAILED ? SASL_FAIL : SASL_TEMP;
 }
 
 /* message = [authzid] NUL authcid NUL passwd            RFC 4616 2 */
-CO_FN static enum sasl_state plain_step(struct sasl *s, struct slice in,
-					struct buf *out,
+CO_FN static enum sasl_state plain_step(struct sasl *s, struct slice in, struct buf *out,
 					struct auth_identity *id)
 {
 	struct slice rest = in;
@@ -70,15 +66,13 @@ CO_FN static enum sasl_state plain_step(struct sasl *s, struct slice in,
 	}
 	user = slice_split(&rest, '\0');
 	if (authzid.n > PART_MAX || user.n > PART_MAX || !is_text(user) ||
-	    (authzid.n > 0 && !is_text(authzid)) ||
-	    rest.n > AUTH_PASSWORD_MAX || !is_text(rest)) {
+	    (authzid.n > 0 && !is_text(authzid)) || rest.n > AUTH_PASSWORD_MAX || !is_text(rest)) {
 		return SASL_BAD;
 	}
 	return decide(s, authzid, user, rest, id);
 }
 
-CO_FN static enum sasl_state login_step(struct sasl *s, struct slice in,
-					struct buf *out,
+CO_FN static enum sasl_state login_step(struct sasl *s, struct slice in, struct buf *out,
 					struct auth_identity *id)
 {
 	/* Many clients send the name at once as an initial response. */
@@ -101,8 +95,7 @@ CO_FN static enum sasl_state login_step(struct sasl *s, struct slice in,
 		if (in.n > AUTH_PASSWORD_MAX || !is_text(in)) {
 			return SASL_BAD;
 		}
-		return decide(s, S(""), slice_make(s->user, s->user_n), in,
-			      id);
+		return decide(s, S(""), slice_make(s->user, s->user_n), in, id);
 	default:
 		return SASL_BAD;
 	}
@@ -118,8 +111,8 @@ const char *sasl_mechanisms(void)
 	return "PLAIN LOGIN";
 }
 
-struct sasl *sasl_new(struct auth *a, struct slice mechanism,
-		      const char *protocol, const struct net_addr *peer)
+struct sasl *sasl_new(struct auth *a, struct slice mechanism, const char *protocol,
+		      const struct net_addr *peer)
 {
 	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
 		struct sasl *s;

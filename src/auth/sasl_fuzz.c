@@ -13,8 +13,7 @@ static struct auth *rig(void)
 {
 	static struct kv *kv;
 	static struct auth *auth;
-	struct auth_opts o = { .argon_memory_kib = 8, .argon_passes = 1,
-			       .no_delays = true };
+	struct auth_opts o = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 
 	co_enter();
 	if (auth) {
@@ -24,10 +23,8 @@ static struct auth *rig(void)
 		abort();
 	}
 	o.kv = kv;
-	if (auth_open(&o, &auth, NULL) < 0 ||
-	    auth_domain_add(auth, S("example.test"), NULL) != 0 ||
-	    auth_account_add(auth, S("bob@example.test"), S("builder"), NULL,
-			     NULL) != 0) {
+	if (auth_open(&o, &auth, NULL) < 0 || auth_domain_add(auth, S("example.test"), NULL) != 0 ||
+	    auth_account_add(auth, S("bob@example.test"), S("builder"), NULL, NULL) != 0) {
 		abort();
 	}
 	return auth;
@@ -45,15 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0) {
 		return 0;
 	}
-	s = sasl_new(rig(), data[0] & 1 ? S("LOGIN") : S("PLAIN"), "imap",
-		     NULL);
+	s = sasl_new(rig(), data[0] & 1 ? S("LOGIN") : S("PLAIN"), "imap", NULL);
 	rest = slice_from(rest, 1);
 	while (s && r == SASL_CONTINUE && rest.p) {
 		r = sasl_step(s, slice_split(&rest, '\xfe'), &out, &id);
 	}
 	if (r == SASL_DONE &&
-	    slice_find(slice_make((const char *)data, size), S("builder")) ==
-		    SIZE_MAX) {
+	    slice_find(slice_make((const char *)data, size), S("builder")) == SIZE_MAX) {
 		abort();
 	}
 	sasl_free(&s);

@@ -14,8 +14,7 @@ static struct auth *auth;
 
 static int setup(void **state)
 {
-	struct auth_opts o = { .argon_memory_kib = 8, .argon_passes = 1,
-			       .no_delays = true };
+	struct auth_opts o = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 
 	(void)state;
 	co_enter();
@@ -23,8 +22,8 @@ static int setup(void **state)
 	o.kv = kv;
 	assert_int_equal(auth_open(&o, &auth, NULL), 0);
 	assert_int_equal(auth_domain_add(auth, S("example.test"), NULL), 0);
-	assert_int_equal(auth_account_add(auth, S("bob@example.test"),
-					  S("builder"), NULL, NULL), 0);
+	assert_int_equal(auth_account_add(auth, S("bob@example.test"), S("builder"), NULL, NULL),
+			 0);
 	return 0;
 }
 
@@ -62,9 +61,11 @@ static void test_plain(void **state)
 	(void)state;
 	assert_int_equal(plain(S("\0bob@example.test\0builder")), SASL_DONE);
 	assert_int_equal(plain(S("bob@example.test\0bob@example.test\0"
-				 "builder")), SASL_DONE);
+				 "builder")),
+			 SASL_DONE);
 	assert_int_equal(plain(S("eve@example.test\0bob@example.test\0"
-				 "builder")), SASL_FAIL);
+				 "builder")),
+			 SASL_FAIL);
 	assert_int_equal(plain(S("\0bob@example.test\0wrong")), SASL_FAIL);
 	assert_int_equal(plain(S("\0eve@example.test\0builder")), SASL_FAIL);
 }
@@ -103,8 +104,7 @@ static void test_plain_is_strict(void **state)
 	assert_int_equal(plain(slice_make(big, 5 + 1025)), SASL_BAD);
 }
 
-static enum sasl_state login(struct slice first, struct slice user,
-			     struct slice password)
+static enum sasl_state login(struct slice first, struct slice user, struct slice password)
 {
 	struct sasl *s = sasl_new(auth, S("LOGIN"), "smtp", NULL);
 	struct buf out = BUF_INIT(256);
@@ -139,13 +139,10 @@ static void test_login(void **state)
 	char big[300];
 
 	(void)state;
-	assert_int_equal(login(none, S("bob@example.test"), S("builder")),
-			 SASL_DONE);
-	assert_int_equal(login(none, S("bob@example.test"), S("wrong")),
-			 SASL_FAIL);
+	assert_int_equal(login(none, S("bob@example.test"), S("builder")), SASL_DONE);
+	assert_int_equal(login(none, S("bob@example.test"), S("wrong")), SASL_FAIL);
 	/* the name as an initial response */
-	assert_int_equal(login(S("bob@example.test"), S(""), S("builder")),
-			 SASL_DONE);
+	assert_int_equal(login(S("bob@example.test"), S(""), S("builder")), SASL_DONE);
 	assert_int_equal(login(none, S(""), S("builder")), SASL_BAD);
 	assert_int_equal(login(none, S("bob\0"), S("builder")), SASL_BAD);
 	assert_int_equal(login(none, S("bob"), S("")), SASL_BAD);

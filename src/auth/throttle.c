@@ -28,8 +28,7 @@
 
 int throttle_init(struct throttle *t)
 {
-	t->rows = calloc((size_t)THROTTLE_SETS * THROTTLE_WAYS,
-			 sizeof(*t->rows));
+	t->rows = calloc((size_t)THROTTLE_SETS * THROTTLE_WAYS, sizeof(*t->rows));
 	pthread_mutex_init(&t->lock, NULL);
 	return t->rows ? 0 : -ENOMEM;
 }
@@ -64,8 +63,7 @@ static uint64_t prefix_key(const struct net_addr *a)
 		return 0;
 	}
 	if (a->sa.sa_family == AF_INET) {
-		return make_key('4', slice_make((const char *)&a->in.sin_addr,
-						4));
+		return make_key('4', slice_make((const char *)&a->in.sin_addr, 4));
 	}
 	if (a->sa.sa_family != AF_INET6) {
 		return 0;
@@ -78,11 +76,9 @@ static uint64_t prefix_key(const struct net_addr *a)
 }
 
 /* The row of a key, made if it is new. */
-static struct throttle_row *row_of(struct throttle *t, uint64_t key,
-				   int64_t now)
+static struct throttle_row *row_of(struct throttle *t, uint64_t key, int64_t now)
 {
-	struct throttle_row *set =
-		t->rows + (key % THROTTLE_SETS) * THROTTLE_WAYS;
+	struct throttle_row *set = t->rows + (key % THROTTLE_SETS) * THROTTLE_WAYS;
 	struct throttle_row *oldest = set;
 
 	for (int i = 0; i < THROTTLE_WAYS; i++) {
@@ -93,8 +89,7 @@ static struct throttle_row *row_of(struct throttle *t, uint64_t key,
 			oldest = &set[i];
 		}
 	}
-	*oldest = (struct throttle_row){ .key = key, .minute = now,
-					 .day = now };
+	*oldest = (struct throttle_row){ .key = key, .minute = now, .day = now };
 	return oldest;
 }
 
@@ -122,8 +117,8 @@ static int delay_for(unsigned nth)
 	return MIN(ms, DELAY_MAX_MS);
 }
 
-void throttle_begin(struct throttle *t, const struct net_addr *peer,
-		    struct slice user, int64_t now, struct attempt *out)
+void throttle_begin(struct throttle *t, const struct net_addr *peer, struct slice user, int64_t now,
+		    struct attempt *out)
 {
 	struct throttle_row *r;
 	unsigned worst;
@@ -144,8 +139,7 @@ void throttle_begin(struct throttle *t, const struct net_addr *peer,
 		worst = MAX(worst, r->in_minute);
 		/* Whoever is on this host is behind no prefix of its own. */
 		out->refuse = !net_addr_is_loopback(peer) &&
-			      (r->in_minute > PREFIX_PER_MINUTE ||
-			       r->in_day > PREFIX_PER_DAY);
+			      (r->in_minute > PREFIX_PER_MINUTE || r->in_day > PREFIX_PER_DAY);
 	}
 	pthread_mutex_unlock(&t->lock);
 	out->after_ms = delay_for(worst);
@@ -155,9 +149,7 @@ void throttle_success(struct throttle *t, const struct attempt *a)
 {
 	pthread_mutex_lock(&t->lock);
 	for (int i = 0; i < 2; i++) {
-		struct throttle_row *set = t->rows + (a->key[i] %
-						      THROTTLE_SETS) *
-							     THROTTLE_WAYS;
+		struct throttle_row *set = t->rows + (a->key[i] % THROTTLE_SETS) * THROTTLE_WAYS;
 
 		for (int k = 0; a->key[i] && k < THROTTLE_WAYS; k++) {
 			if (set[k].key == a->key[i]) {

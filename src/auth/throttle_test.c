@@ -18,8 +18,7 @@ static struct net_addr peer(const char *text)
 	return a;
 }
 
-static struct attempt try(struct throttle *t, const char *ip,
-			  const char *user, int64_t now)
+static struct attempt try(struct throttle *t, const char *ip, const char *user, int64_t now)
 {
 	struct net_addr a = peer(ip);
 	struct attempt out;
@@ -36,18 +35,14 @@ static void test_delays_grow(void **state)
 	(void)state;
 	assert_int_equal(throttle_init(&t), 0);
 	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
-		assert_int_equal(try(&t, "192.0.2.1", "a@b.test", 1000)
-					 .after_ms, want[i]);
+		assert_int_equal(try(&t, "192.0.2.1", "a@b.test", 1000).after_ms, want[i]);
 	}
 	/* the same from elsewhere: the name remembers */
-	assert_int_equal(try(&t, "198.51.100.1", "a@b.test", 1000).after_ms,
-			 15000);
+	assert_int_equal(try(&t, "198.51.100.1", "a@b.test", 1000).after_ms, 15000);
 	/* another name from the same place: the place remembers */
-	assert_int_equal(try(&t, "192.0.2.1", "c@b.test", 1000).after_ms,
-			 15000);
+	assert_int_equal(try(&t, "192.0.2.1", "c@b.test", 1000).after_ms, 15000);
 	/* a minute later it begins again */
-	assert_int_equal(try(&t, "198.51.100.2", "a@b.test", 1060).after_ms,
-			 2000);
+	assert_int_equal(try(&t, "198.51.100.2", "a@b.test", 1060).after_ms, 2000);
 	throttle_fini(&t);
 }
 
@@ -103,8 +98,7 @@ static void test_success_takes_back_only_itself(void **state)
 	assert_false(try(&t, "192.0.2.1", "victim@b.test", 1000).refuse);
 	assert_true(try(&t, "192.0.2.1", "victim@b.test", 1000).refuse);
 	/* and the own name has none against it */
-	assert_int_equal(try(&t, "198.51.100.9", "own@b.test", 1000).after_ms,
-			 2000);
+	assert_int_equal(try(&t, "198.51.100.9", "own@b.test", 1000).after_ms, 2000);
 	throttle_fini(&t);
 }
 
@@ -149,12 +143,10 @@ static void test_more_keys_than_rows(void **state)
 	assert_int_equal(throttle_init(&t), 0);
 	for (int i = 0; i < 40000; i++) {
 		snprintf(user, sizeof(user), "user%d@b.test", i);
-		assert_int_equal(try(&t, "127.0.0.1", user, 1000 + i).refuse,
-				 false);
+		assert_int_equal(try(&t, "127.0.0.1", user, 1000 + i).refuse, false);
 	}
 	/* those that failed last are still known */
-	assert_int_equal(try(&t, "192.0.2.7", "user39999@b.test", 41000)
-				 .after_ms, 4000);
+	assert_int_equal(try(&t, "192.0.2.7", "user39999@b.test", 41000).after_ms, 4000);
 	throttle_fini(&t);
 }
 
