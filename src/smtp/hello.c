@@ -29,6 +29,7 @@ CO_FN static bool take_name(struct smtp_session *s, const struct smtp_cmd *p)
 	}
 	smtp_reset(s);
 	s->state = SMTP_READY;
+	s->junk++;
 	return true;
 }
 

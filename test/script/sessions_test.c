@@ -127,7 +127,7 @@ CO_FN static void smtp_timeouts(struct rig *r)
 {
 	struct talk t;
 
-	rig_env(r)->idle_timeout_ms = 100;
+	rig_env(r)->idle_timeout_ms = 400;
 	talk_open(&t, r, RIG_SMTP, false);
 	hear(&t, S("220 "));
 	hear(&t, S("421 4.4.2 idle for too long, goodbye\r\n"));
@@ -135,7 +135,7 @@ CO_FN static void smtp_timeouts(struct rig *r)
 	talk_close(&t);
 	/* dripping does not help */
 	talk_open(&t, r, RIG_SMTP, false);
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 60; i++) {
 		if (stream_write(t.client, S("x")) != 0) {
 			break;
 		}
@@ -247,7 +247,7 @@ CO_FN static void pop3_timeouts(struct rig *r)
 	struct talk t;
 
 	assert_int_equal(rig_do(r, S("mail alice 2")), 0);
-	rig_env(r)->idle_timeout_ms = 50;
+	rig_env(r)->idle_timeout_ms = 400;
 	talk_open(&t, r, RIG_POP3, false);
 	say(&t, S(POP3_LOGIN "DELE 1\r\n"));
 	hear(&t, S("+OK marked"));
@@ -255,9 +255,9 @@ CO_FN static void pop3_timeouts(struct rig *r)
 	hear(&t, S(""));
 	talk_close(&t);
 	rig_env(r)->idle_timeout_ms = 0;
-	rig_env(r)->login_timeout_ms = 150;
+	rig_env(r)->login_timeout_ms = 400;
 	talk_open(&t, r, RIG_POP3, false);
-	for (int i = 0; i < 12; i++) {
+	for (int i = 0; i < 60; i++) {
 		if (stream_write(t.client, S("C")) != 0) {
 			break;
 		}
