@@ -37,7 +37,7 @@ CO_FN static int wait_done(struct imap_cmd *cmd)
 			imap_bye(s, "Logged out for inactivity");
 			return r;
 		} else if (r == -ECANCELED) {
-			imap_bye(s, "[UNAVAILABLE] Server is shutting down");
+			imap_bye_cut(s);
 			return r;
 		} else if (r != STREAM_EVENT) {
 			return MIN(r, 0);

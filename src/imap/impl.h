@@ -111,6 +111,8 @@ int imap_syntax(struct imap_cmd *cmd);
 int imap_store_no(struct imap_cmd *cmd, int r, const struct err *e);
 /* "* BYE text" once; the session ends after this command. */
 CO_FN void imap_bye(struct imap *s, const char *text);
+/* The BYE of a session that srv cancelled. */
+CO_FN void imap_bye_cut(struct imap *s);
 /* Sends the tagged reply now. */
 CO_FN void imap_send_reply(struct imap_cmd *cmd);
 

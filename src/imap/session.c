@@ -240,6 +240,13 @@ CO_FN bool imap_stopping(struct imap *s)
 	return s->ending;
 }
 
+void imap_bye_cut(struct imap *s)
+{
+	imap_bye(s, s->base.revoked ?
+			    "Your login was withdrawn" :
+			    "[UNAVAILABLE] Server is shutting down");
+}
+
 /* Until when may the client be silent? */
 static int64_t patience(const struct imap *s)
 {
@@ -257,7 +264,7 @@ CO_FN static int wait_command(struct imap *s)
 	if (r == -ETIMEDOUT) {
 		imap_bye(s, "Logged out for inactivity");
 	} else if (r == -ECANCELED) {
-		imap_bye(s, "[UNAVAILABLE] Server is shutting down");
+		imap_bye_cut(s);
 	}
 	c->timeout_ms = IMAP_STALL_MS;
 	c->until = s->state == IMAP_NOTAUTH ? deadline : 0;
@@ -344,7 +351,13 @@ static void imap_free(struct session *session)
 	free(s);
 }
 
-static const struct session_ops imap_ops = { imap_run, imap_home, imap_free };
+static uint64_t imap_account(const struct session *session)
+{
+	return ((const struct imap *)session)->id.account;
+}
+
+static const struct session_ops imap_ops = { imap_run, imap_home, imap_free,
+					     imap_account };
 
 int imap_session_new(const struct proto_env *env, struct stream **sp,
 		     const struct net_addr *peer,
