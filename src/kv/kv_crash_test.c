@@ -231,7 +231,7 @@ static void tail_child(const char *dir)
 struct tail {
 	char dir[64];
 	char log[TEST_PATH_MAX]; /* the segment with the five records */
-	uint32_t rec[6];    /* where they begin, and the end */
+	uint32_t rec[6];	 /* where they begin, and the end */
 	char *bytes;
 	size_t n;
 };

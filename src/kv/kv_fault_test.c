@@ -395,6 +395,46 @@ static void test_index_lost(void **s)
 	test_dir_remove(dir);
 }
 
+/* The index is ahead of the log: the only case in which it is the better
+ * witness. Nothing may be rebuilt over it. */
+static void test_log_lost(void **s)
+{
+	char path[TEST_PATH_MAX];
+	char away[TEST_PATH_MAX];
+	char dir[64];
+	struct err e = ERR_INIT;
+	struct kv *kv;
+	uint64_t n = 0;
+	unsigned last;
+
+	(void)s;
+	co_enter();
+	test_dir(dir, sizeof(dir));
+	kv = open_store(dir);
+	assert_int_equal(act_until_refused(kv, &n, 20), KV_OK);
+	assert_int_equal(kv_snapshot(kv, &e), 0);
+	assert_int_equal(act_until_refused(kv, &n, 40), KV_OK);
+	assert_int_equal(kv_sync(kv), 0);
+	kv_close(&kv);
+	for (last = 100; last > 0; last--) {
+		snprintf(path, sizeof(path), "%s/log/%016x.seg", dir, last);
+		if (access(path, F_OK) == 0) {
+			break;
+		}
+	}
+	path_in(dir, "away", away);
+	assert_int_equal(rename(path, away), 0);
+	for (int i = 0; i < 2; i++) {
+		e = ERR_INIT;
+		assert_int_equal(open_fails(dir, &e), -EIO);
+		assert_non_null(e.text);
+	}
+	/* Put back, all is there. */
+	assert_int_equal(rename(away, path), 0);
+	after_damage(dir, n);
+	test_dir_remove(dir);
+}
+
 static int first_key(void *arg, struct slice key, struct slice value)
 {
 	(void)key;
@@ -623,6 +663,7 @@ int main(void)
 		cmocka_unit_test(test_really_full),
 		cmocka_unit_test(test_open_full),
 		cmocka_unit_test(test_index_lost),
+		cmocka_unit_test(test_log_lost),
 		cmocka_unit_test(test_damaged_chunk),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_reclaim_under_load),

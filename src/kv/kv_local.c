@@ -480,8 +480,8 @@ static int load_live(struct local *l)
 	return r;
 }
 
-/* Index, log and replay. */
-static int recover_once(struct local *l, struct err *e)
+/* Index, log and replay. *log_good_out: the log was checked and is whole. */
+static int recover_once(struct local *l, bool *log_good_out, struct err *e)
 {
 	int r = index_open_or_rebuild(l, e);
 
@@ -490,6 +490,7 @@ static int recover_once(struct local *l, struct err *e)
 	}
 	if (r == 0) {
 		r = recover_log(l, e);
+		*log_good_out = r == 0;
 	}
 	return r ? r : apply_all(l, e);
 }
@@ -507,8 +508,9 @@ static void mark_for_rebuild(struct local *l)
 }
 
 /*
- * An index that opens but cannot take the log, or stands elsewhere than the
- * log does, is rebuilt once from its snapshot; what fails then is damage.
+ * An index that opens but cannot take a good log is damaged inside: it is
+ * rebuilt once from its snapshot. Never so when the log is what is wrong: the
+ * index may then be the only one that still knows what was acknowledged.
  */
 static int recover(struct local *l, struct err *e)
 {
@@ -516,15 +518,16 @@ static int recover(struct local *l, struct err *e)
 	struct err second = ERR_INIT;
 	char path[KV_PATH_MAX];
 	struct pos at;
-	int r = recover_once(l, &first);
+	bool log_good = false;
+	int r = recover_once(l, &log_good, &first);
 
-	if (r == -EIO && l->idx.env &&
+	if (r == -EIO && log_good &&
 	    (snapshot_find(l, path, sizeof(path), &at) == 0 ||
 	     (l->log.n && l->log.seg[0]->no == 1))) {
 		index_close(&l->idx);
 		l->applied = (struct index_pos){ 0 };
 		mark_for_rebuild(l);
-		r = recover_once(l, &second);
+		r = recover_once(l, &log_good, &second);
 	}
 	if (r < 0) {
 		*e = first.code ? first : second;

@@ -243,7 +243,7 @@ CO_FN int local_snapshot(struct kv *kv, struct err *e);
 int index_open_or_rebuild(struct local *l, struct err *e);
 
 /* space.c */
-/* Looks at the disk; true: there is room for ballast and spare again. */
+/* Looks how much room the disk has; sets below_floor and disk_free. */
 void space_check(struct local *l);
 void ballast_make(struct local *l);
 /* True if there was one and it is gone now. */

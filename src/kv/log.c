@@ -619,7 +619,6 @@ int log_punch(struct log *l, struct segment *s, uint64_t off, uint64_t n)
 			    (off_t)n) < 0) {
 		return -errno;
 	}
-	s->punched = true;
 	return 0;
 }
 

@@ -23,7 +23,6 @@ struct segment {
 	int64_t live;	/* bytes of chunk records still needed (keeper's) */
 	bool sealed;
 	bool suspect; /* reclaim met damage: leave it alone */
-	bool punched;
 	/* under log.lock: */
 	int fd;
 	unsigned refs;

@@ -57,7 +57,8 @@ static void snap_path(const struct local *l, struct pos at, char *path, size_t c
 	snprintf(path, cap, "%s/snap.%016llx.%08x", l->dir, (unsigned long long)at.seg, at.off);
 }
 
-/* The newest snapshot; drop: removes all older than it. 0 or -ENOENT. */
+/* Finds the newest snapshot and removes those older than *keep, if that is
+ * given. 0 or -ENOENT. */
 static int each_snapshot(struct local *l, const struct pos *keep, struct pos *newest_out)
 {
 	struct pos best = { 0 };
