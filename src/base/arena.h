@@ -45,8 +45,7 @@ static inline int arena_err(const struct arena *a)
 /* Zeroed, 16-byte aligned; NULL after overflow. n = 0 gives a valid pointer. */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((malloc));
 /* n objects of size bytes; overflow of the product is the sticky error. */
-void *arena_array(struct arena *a, size_t n, size_t size)
-	__attribute__((malloc));
+void *arena_array(struct arena *a, size_t n, size_t size) __attribute__((malloc));
 #define arena_new(a, type) ((type *)arena_alloc((a), sizeof(type)))
 /* Copy with a NUL behind it (not counted). Empty slice after overflow. */
 struct slice arena_dup(struct arena *a, struct slice s);

@@ -121,7 +121,7 @@ static void test_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alloc), cmocka_unit_test(test_cap),
+		cmocka_unit_test(test_alloc),	 cmocka_unit_test(test_cap),
 		cmocka_unit_test(test_overflow), cmocka_unit_test(test_mark),
 		cmocka_unit_test(test_text),
 	};

@@ -42,10 +42,8 @@ void buf_add(struct buf *b, struct slice s);
 void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *cstr);
 void buf_addu(struct buf *b, uint64_t v);
-void buf_printf(struct buf *b, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
-	__attribute__((format(printf, 2, 0)));
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Drops the first n bytes (n <= b->n). */
 void buf_consume(struct buf *b, size_t n);
 /* Shortens to n bytes (n <= b->n). */

@@ -160,9 +160,9 @@ static void test_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_grow),	     cmocka_unit_test(test_ceiling),
-		cmocka_unit_test(test_zero_max),     cmocka_unit_test(test_reserve),
-		cmocka_unit_test(test_format),	     cmocka_unit_test(test_consume_take),
+		cmocka_unit_test(test_grow),	 cmocka_unit_test(test_ceiling),
+		cmocka_unit_test(test_zero_max), cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_format),	 cmocka_unit_test(test_consume_take),
 		cmocka_unit_test(test_records),
 	};
 

@@ -72,7 +72,8 @@ int base64_decode(struct buf *b, struct slice s)
 		}
 		v = v << 6 | (uint32_t)x;
 		if (i % 4 == 3) {
-			char out[3] = { (char)(v >> 16 & 255), (char)(v >> 8 & 255), (char)(v & 255) };
+			char out[3] = { (char)(v >> 16 & 255), (char)(v >> 8 & 255),
+					(char)(v & 255) };
 			buf_add(b, slice_make(out, 3));
 			v = 0;
 		}

@@ -33,8 +33,8 @@ struct codec {
 	uint32_t acc;
 	unsigned nacc;
 	bool ended;
-	unsigned npend;	  /* bytes held back in pend */
-	char pend[80];	  /* QP: white space that may be trailing, "=X" */
+	unsigned npend; /* bytes held back in pend */
+	char pend[80];	/* QP: white space that may be trailing, "=X" */
 };
 
 /* Decodes one piece, adding what is certain to b. */

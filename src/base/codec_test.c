@@ -10,8 +10,12 @@
 static void test_base64(void **state)
 {
 	static const char *const pairs[][2] = {
-		{ "", "" },	    { "f", "Zg==" },	    { "fo", "Zm8=" },
-		{ "foo", "Zm9v" },  { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
+		{ "", "" },
+		{ "f", "Zg==" },
+		{ "fo", "Zm8=" },
+		{ "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" },
 		{ "foobar", "Zm9vYmFy" }, /* RFC 4648 10 */
 	};
 	struct buf b = BUF_INIT(1000);
@@ -35,9 +39,9 @@ static void test_base64(void **state)
 static void test_base64_strict(void **state)
 {
 	static const char *const bad[] = {
-		"Z",	    "Zg",	"Zg=",	 "Zg===",     "Zg==\n",	 "Zm8",	     "Zh==",
-		"Zm9=",	    "Zm 9v",	"Z=g=",	 "=",	      "====",	 "Zm9v====", "Zg==Zg==",
-		"Zm9vZ===", "Zm9v\xc3", "-_-_",
+		"Z",	    "Zg",	"Zg=",	    "Zg===",	"Zg==\n", "Zm8",
+		"Zh==",	    "Zm9=",	"Zm 9v",    "Z=g=",	"=",	  "====",
+		"Zm9v====", "Zg==Zg==", "Zm9vZ===", "Zm9v\xc3", "-_-_",
 	};
 	struct buf b = BUF_INIT(1000);
 
@@ -87,8 +91,8 @@ static void check(enum codec_kind kind, struct slice in, struct slice want)
 		codec_end(&c, &b);
 		assert_int_equal(b.err, 0);
 		if (!slice_eq(buf_slice(&b), want)) {
-			fail_msg("kind %d, cut at %zu of \"%.*s\": \"%s\"", kind, cut, SLICE_ARG(in),
-				 buf_cstr(&b));
+			fail_msg("kind %d, cut at %zu of \"%.*s\": \"%s\"", kind, cut,
+				 SLICE_ARG(in), buf_cstr(&b));
 		}
 	}
 	buf_fini(&b);
@@ -100,7 +104,10 @@ static void test_stream_base64(void **state)
 	check(CODEC_BASE64, S(""), S(""));
 	check(CODEC_BASE64, S("Zm9v\r\nYmFy\r\n"), S("foobar"));
 	check(CODEC_BASE64, S("Zg==\r\n"), S("f"));
-	check(CODEC_BASE64, S(" Z!m\0""9 v"), S("foo"));
+	check(CODEC_BASE64,
+	      S(" Z!m\0"
+		"9 v"),
+	      S("foo"));
 	check(CODEC_BASE64, S("Zm8"), S("fo")); /* padding forgotten */
 	check(CODEC_BASE64, S("Zm9vZ"), S("foo"));
 	check(CODEC_BASE64, S("Zg==\r\n-- \r\nlist footer"), S("f"));
@@ -181,10 +188,10 @@ static void test_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_base64),	       cmocka_unit_test(test_base64_strict),
-		cmocka_unit_test(test_hex),	       cmocka_unit_test(test_stream_base64),
-		cmocka_unit_test(test_stream_qp),      cmocka_unit_test(test_stream_qp_long),
-		cmocka_unit_test(test_stream_q),       cmocka_unit_test(test_again),
+		cmocka_unit_test(test_base64),	  cmocka_unit_test(test_base64_strict),
+		cmocka_unit_test(test_hex),	  cmocka_unit_test(test_stream_base64),
+		cmocka_unit_test(test_stream_qp), cmocka_unit_test(test_stream_qp_long),
+		cmocka_unit_test(test_stream_q),  cmocka_unit_test(test_again),
 	};
 
 	return cmocka_run_group_tests_name("base/codec", tests, NULL, NULL);

@@ -175,8 +175,8 @@ static void test_fixed(void **state)
 
 static void test_varint(void **state)
 {
-	static const uint64_t values[] = { 0,	       1,	 127,	     128,	   16383, 16384,
-					   UINT32_MAX, 1ULL << 63, UINT64_MAX };
+	static const uint64_t values[] = { 0,	  1,	      127,	  128,	     16383,
+					   16384, UINT32_MAX, 1ULL << 63, UINT64_MAX };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
@@ -205,15 +205,18 @@ static void test_varint(void **state)
 
 static void test_vbytes(void **state)
 {
-	struct cur c = cur_init(S("\x03" "abcd"));
+	struct cur c = cur_init(S("\x03"
+				  "abcd"));
 
 	(void)state;
 	assert_true(slice_eq(cur_vbytes(&c, 3), S("abc")));
 	assert_true(slice_eq(cur_rest(&c), S("d")));
-	c = cur_init(S("\x03" "abc"));
+	c = cur_init(S("\x03"
+		       "abc"));
 	assert_int_equal(cur_vbytes(&c, 2).n, 0);
 	assert_int_equal(c.err, -EMSGSIZE);
-	c = cur_init(S("\x04" "abc"));
+	c = cur_init(S("\x04"
+		       "abc"));
 	const char *at = c.p;
 	assert_int_equal(cur_vbytes(&c, 99).n, 0);
 	assert_int_equal(c.err, -EINVAL);

@@ -46,8 +46,8 @@ const char *err_str(const struct err *e, char *dst, size_t cap)
 	if (e->code < 0 && !why) {
 		why = "unknown error";
 	}
-	snprintf(dst, cap, "%s%s%s%s%s", text, e->detail[0] ? ": " : "", e->detail,
-		 why ? ": " : "", why ? why : "");
+	snprintf(dst, cap, "%s%s%s%s%s", text, e->detail[0] ? ": " : "", e->detail, why ? ": " : "",
+		 why ? why : "");
 	return dst;
 }
 

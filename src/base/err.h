@@ -22,8 +22,8 @@
 #define ERR_DETAIL_MAX 120
 
 struct err {
-	int code;		/* negative errno or a positive outcome; 0 none */
-	const char *text;	/* static: what failed, in plain words */
+	int code;		     /* negative errno or a positive outcome; 0 none */
+	const char *text;	     /* static: what failed, in plain words */
 	char detail[ERR_DETAIL_MAX]; /* path, address, strerror; escaped */
 	const char *file;
 	int line;
@@ -35,11 +35,9 @@ struct err {
  * Fills *e (which may be NULL) and returns code. The detail is printf-style,
  * cut to fit, control bytes and 8-bit made '?'. fmt may be NULL.
  */
-int err_set_at(struct err *e, int code, const char *file, int line,
-	       const char *text, const char *fmt, ...)
-	__attribute__((format(printf, 6, 7)));
-#define err_set(e, code, text, ...) \
-	err_set_at((e), (code), __FILE__, __LINE__, (text), __VA_ARGS__)
+int err_set_at(struct err *e, int code, const char *file, int line, const char *text,
+	       const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+#define err_set(e, code, text, ...) err_set_at((e), (code), __FILE__, __LINE__, (text), __VA_ARGS__)
 /* "text: detail: strerror" in one line, NUL-terminated, into dst. */
 const char *err_str(const struct err *e, char *dst, size_t cap);
 
@@ -54,13 +52,13 @@ char *xstrdup(const char *s) __attribute__((malloc));
 
 /* _cleanup_(x_freep) struct x *v: calls x_freep(&v) at the end of scope. */
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
-#define TAKE_PTR(ptr)                             \
-	({                                        \
-		__typeof__(ptr) take_ = (ptr);    \
-		(ptr) = NULL;                     \
-		take_;                            \
+#define TAKE_PTR(ptr)                          \
+	({                                     \
+		__typeof__(ptr) take_ = (ptr); \
+		(ptr) = NULL;                  \
+		take_;                         \
 	})
-void freep(void *pp);	 /* for _cleanup_: free(*(void **)pp) */
+void freep(void *pp);	    /* for _cleanup_: free(*(void **)pp) */
 void closep(const int *fd); /* for _cleanup_: close if >= 0 */
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

@@ -10,15 +10,17 @@ struct list {
 	struct list *next;
 };
 
-#define LIST_INIT(name) { &(name), &(name) }
+#define LIST_INIT(name)          \
+	{                        \
+		&(name), &(name) \
+	}
 /* The object whose member `m` of `type` is at l. */
-#define list_of(l, type, m) ((type *)((char *)(l) - offsetof(type, m)))
-#define list_each(it, head) \
-	for (struct list *it = (head)->next; it != (head); it = it->next)
+#define list_of(l, type, m) ((type *)((char *)(l)-offsetof(type, m)))
+#define list_each(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* The same, safe against removal of `it`. */
-#define list_each_safe(it, head)                                         \
-	for (struct list *it = (head)->next, *it##_n = it->next;         \
-	     it != (head); it = it##_n, it##_n = it->next)
+#define list_each_safe(it, head)                                               \
+	for (struct list *it = (head)->next, *it##_n = it->next; it != (head); \
+	     it = it##_n, it##_n = it->next)
 
 static inline void list_init(struct list *h)
 {

@@ -26,18 +26,16 @@ struct log_kv {
 
 #define LOG_S(k, slice_) ((struct log_kv){ (k), LOG_STR, (slice_), 0 })
 #define LOG_C(k, cstr) ((struct log_kv){ (k), LOG_STR, slice_cstr(cstr), 0 })
-#define LOG_I(k, num) \
-	((struct log_kv){ (k), LOG_NUM, { 0, 0 }, (int64_t)(num) })
+#define LOG_I(k, num) ((struct log_kv){ (k), LOG_NUM, { 0, 0 }, (int64_t)(num) })
 
 /* Where lines go and from which level on. Default: stderr, LOG_INFO. */
 void log_setup(int fd, enum log_level min);
 /* A fixed prefix is the session id ("" for none). event is static. */
-void log_line(enum log_level lv, const char *sid, const char *event,
-	      const struct log_kv *kv, size_t n);
+void log_line(enum log_level lv, const char *sid, const char *event, const struct log_kv *kv,
+	      size_t n);
 #define log_event(lv, sid, event, ...)                                   \
 	log_line((lv), (sid), (event), (struct log_kv[]){ __VA_ARGS__ }, \
-		 sizeof((struct log_kv[]){ __VA_ARGS__ }) /              \
-			 sizeof(struct log_kv))
+		 sizeof((struct log_kv[]){ __VA_ARGS__ }) / sizeof(struct log_kv))
 /* Lines dropped because the descriptor was full. */
 uint64_t log_dropped(void);
 

@@ -145,7 +145,7 @@ static void test_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_line), UNIT(test_escape), UNIT(test_long),
+		UNIT(test_line), UNIT(test_escape),  UNIT(test_long),
 		UNIT(test_drop), UNIT(test_threads),
 	};
 

@@ -19,8 +19,8 @@ enum slot_state { SLOT_FREE, SLOT_DEAD, SLOT_BYTES, SLOT_NUM };
 
 struct table_slot {
 	uint64_t hash;
-	const char *p;	/* SLOT_BYTES: the key's bytes */
-	uint64_t key;	/* SLOT_BYTES: their number; SLOT_NUM: the key itself */
+	const char *p; /* SLOT_BYTES: the key's bytes */
+	uint64_t key;  /* SLOT_BYTES: their number; SLOT_NUM: the key itself */
 	void *value;
 	enum slot_state state;
 };

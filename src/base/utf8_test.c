@@ -10,18 +10,36 @@
 static void test_edges(void **state)
 {
 	static const struct slice bad[] = {
-		{ "\x80", 1 },		   { "\xbf", 1 },	       { "\xc0\x80", 2 },
-		{ "\xc1\xbf", 2 },	   { "\xc2", 1 },	       { "\xc2\x7f", 2 },
-		{ "\xc2\xc0", 2 },	   { "\xe0\x9f\xbf", 3 },      { "\xe2\x82", 2 },
-		{ "\xed\xa0\x80", 3 },	   { "\xed\xbf\xbf", 3 },      { "\xf0\x8f\xbf\xbf", 4 },
-		{ "\xf4\x90\x80\x80", 4 }, { "\xf5\x80\x80\x80", 4 },  { "\xff", 1 },
-		{ "\xf0\x9f\x98", 3 },	   { "\xf8\x88\x80\x80\x80", 5 },
+		{ "\x80", 1 },
+		{ "\xbf", 1 },
+		{ "\xc0\x80", 2 },
+		{ "\xc1\xbf", 2 },
+		{ "\xc2", 1 },
+		{ "\xc2\x7f", 2 },
+		{ "\xc2\xc0", 2 },
+		{ "\xe0\x9f\xbf", 3 },
+		{ "\xe2\x82", 2 },
+		{ "\xed\xa0\x80", 3 },
+		{ "\xed\xbf\xbf", 3 },
+		{ "\xf0\x8f\xbf\xbf", 4 },
+		{ "\xf4\x90\x80\x80", 4 },
+		{ "\xf5\x80\x80\x80", 4 },
+		{ "\xff", 1 },
+		{ "\xf0\x9f\x98", 3 },
+		{ "\xf8\x88\x80\x80\x80", 5 },
 	};
 	static const struct slice good[] = {
-		{ "", 0 },		{ "\0", 1 },		   { "\x7f", 1 },
-		{ "\xc2\x80", 2 },	{ "\xdf\xbf", 2 },	   { "\xe0\xa0\x80", 3 },
-		{ "\xed\x9f\xbf", 3 },	{ "\xee\x80\x80", 3 },	   { "\xef\xbf\xbf", 3 },
-		{ "\xf0\x90\x80\x80", 4 }, { "\xf4\x8f\xbf\xbf", 4 },
+		{ "", 0 },
+		{ "\0", 1 },
+		{ "\x7f", 1 },
+		{ "\xc2\x80", 2 },
+		{ "\xdf\xbf", 2 },
+		{ "\xe0\xa0\x80", 3 },
+		{ "\xed\x9f\xbf", 3 },
+		{ "\xee\x80\x80", 3 },
+		{ "\xef\xbf\xbf", 3 },
+		{ "\xf0\x90\x80\x80", 4 },
+		{ "\xf4\x8f\xbf\xbf", 4 },
 	};
 
 	(void)state;
@@ -90,7 +108,9 @@ static void test_fold(void **state)
 	assert_string_equal(buf_cstr(&b), "abc[");
 	buf_reset(&b);
 	/* Strasse with sharp s, A + combining diaeresis, final sigma. */
-	assert_int_equal(utf8_fold(&b, S("STRA\xc3\x9f" "E A\xcc\x88 \xcf\x82")), 0);
+	assert_int_equal(utf8_fold(&b, S("STRA\xc3\x9f"
+					 "E A\xcc\x88 \xcf\x82")),
+			 0);
 	assert_string_equal(buf_cstr(&b), "strasse \xc3\xa4 \xcf\x83");
 	assert_int_equal(utf8_fold(&b, S("\xc3")), -EINVAL);
 	buf_fini(&b);
