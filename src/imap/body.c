@@ -59,8 +59,7 @@ static void parse_fields(struct cur *c, struct arena *a, struct section *s)
 				return;
 			}
 			if (old) {
-				memcpy(s->fields, old,
-				       s->n_fields * sizeof(*old));
+				memcpy(s->fields, old, s->n_fields * sizeof(*old));
 			}
 		}
 		s->fields[s->n_fields] = imap_parse_astring(c, a);
@@ -107,8 +106,7 @@ static void parse_partial(struct cur *c, struct section *s)
 /* The section as the answer names it: BODY[1.HEADER.FIELDS (A B)]<0> */
 static void make_label(struct cur *c, struct arena *a, struct section *s)
 {
-	static const char *const names[] = { "",     "HEADER", "HEADER.FIELDS",
-					     "HEADER.FIELDS.NOT",
+	static const char *const names[] = { "",     "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT",
 					     "TEXT", "MIME" };
 	struct buf b = BUF_INIT(2 * IMAP_COMMAND_MAX);
 
@@ -177,8 +175,7 @@ static bool find_range(const struct section *sec, const struct store_msg *m,
 		return true;
 	}
 	p = mime_part_find(tree, sec->part, sec->n_part);
-	if (p && sec->n_part > 0 && sec->what != SECTION_ALL &&
-	    sec->what != SECTION_MIME) {
+	if (p && sec->n_part > 0 && sec->what != SECTION_ALL && sec->what != SECTION_MIME) {
 		/* HEADER and TEXT of a part: it must hold a message. */
 		p = p->kind == MIME_MESSAGE ? p->children : NULL;
 	}
@@ -205,8 +202,7 @@ static struct range cut(const struct section *sec, struct range r)
 
 /* ---- writing ------------------------------------------------------------------------ */
 
-CO_FN int body_read(struct imap *s, uint32_t uid, uint64_t off, uint64_t len,
-		    struct buf *out)
+CO_FN int body_read(struct imap *s, uint32_t uid, uint64_t off, uint64_t len, struct buf *out)
 {
 	struct err e = ERR_INIT;
 	uint64_t done = 0;
@@ -214,9 +210,7 @@ CO_FN int body_read(struct imap *s, uint32_t uid, uint64_t off, uint64_t len,
 	while (done < len) {
 		size_t want = MIN(len - done, IMAP_CHUNK);
 		char *p = buf_reserve(out, want);
-		ssize_t r = p ? store_read(s->mbox, uid, off + done, p, want,
-					   &e) :
-				-ENOMEM;
+		ssize_t r = p ? store_read(s->mbox, uid, off + done, p, want, &e) : -ENOMEM;
 		if (r <= 0) {
 			return r == 0 ? -ENOENT : (int)r;
 		}
@@ -226,8 +220,7 @@ CO_FN int body_read(struct imap *s, uint32_t uid, uint64_t off, uint64_t len,
 	return 0;
 }
 
-CO_FN static void put_label(struct imap *s, const struct section *sec,
-			    const char *value)
+CO_FN static void put_label(struct imap *s, const struct section *sec, const char *value)
 {
 	conn_write(imap_conn(s), sec->label);
 	conn_write(imap_conn(s), S(" "));
@@ -241,16 +234,15 @@ CO_FN static int put_nil(struct imap *s, const struct section *sec)
 	return BODY_GONE;
 }
 
-CO_FN static void put_count(struct imap *s, const struct section *sec,
-			    uint64_t n)
+CO_FN static void put_count(struct imap *s, const struct section *sec, uint64_t n)
 {
 	put_label(s, sec, "");
 	conn_printf(imap_conn(s), "{%llu}\r\n", (unsigned long long)n);
 }
 
 /* The first piece is read before its length is promised. */
-CO_FN static int stream_out(struct imap *s, uint32_t uid, struct range r,
-			    const struct section *sec, char *chunk)
+CO_FN static int stream_out(struct imap *s, uint32_t uid, struct range r, const struct section *sec,
+			    char *chunk)
 {
 	struct conn *c = imap_conn(s);
 	struct err e = ERR_INIT;
@@ -262,15 +254,14 @@ CO_FN static int stream_out(struct imap *s, uint32_t uid, struct range r,
 		return BODY_OK;
 	}
 	for (uint64_t done = 0; done < r.len; done += (uint64_t)n) {
-		n = store_read(s->mbox, uid, r.off + done, chunk,
-			       MIN(r.len - done, IMAP_CHUNK), &e);
+		n = store_read(s->mbox, uid, r.off + done, chunk, MIN(r.len - done, IMAP_CHUNK),
+			       &e);
 		if (n <= 0 && done == 0) {
 			return put_nil(s, sec);
 		}
 		if (n <= 0) {
-			conn_log(c, LOG_ERROR, "imap.body_lost",
-				 LOG_I("uid", uid), LOG_I("code", n),
-				 LOG_C("err", err_str(&e, text, sizeof(text))));
+			conn_log(c, LOG_ERROR, "imap.body_lost", LOG_I("uid", uid),
+				 LOG_I("code", n), LOG_C("err", err_str(&e, text, sizeof(text))));
 			return n < 0 ? (int)n : -EIO;
 		}
 		if (done == 0) {
@@ -295,8 +286,7 @@ static bool field_wanted(const struct section *sec, struct slice name)
 }
 
 /* The chosen fields as they stand, and the empty line. */
-static void pick_fields(const struct section *sec, struct slice header,
-			struct buf *out)
+static void pick_fields(const struct section *sec, struct slice header, struct buf *out)
 {
 	struct mime_field f;
 
@@ -328,8 +318,7 @@ CO_FN static int write_fields(struct imap *s, uint32_t uid, struct range r,
 		} else {
 			put_count(s, sec, in.len);
 			conn_write(imap_conn(s),
-				   slice_sub(buf_slice(&picked), (size_t)in.off,
-					     (size_t)in.len));
+				   slice_sub(buf_slice(&picked), (size_t)in.off, (size_t)in.len));
 		}
 	}
 	buf_fini(&header);
@@ -337,9 +326,8 @@ CO_FN static int write_fields(struct imap *s, uint32_t uid, struct range r,
 	return ret;
 }
 
-CO_FN int body_write(struct imap *s, const struct store_msg *m,
-		     const struct mime_tree *tree, const struct section *sec,
-		     char *chunk)
+CO_FN int body_write(struct imap *s, const struct store_msg *m, const struct mime_tree *tree,
+		     const struct section *sec, char *chunk)
 {
 	struct range r;
 

@@ -40,8 +40,7 @@ void section_parse(struct cur *c, struct arena *a, struct section *out);
 bool section_needs_tree(const struct section *s);
 
 /* Reads bytes of a message whole. 0; -ENOENT (gone, or shorter); -errno. */
-CO_FN int body_read(struct imap *s, uint32_t uid, uint64_t off, uint64_t len,
-		    struct buf *out);
+CO_FN int body_read(struct imap *s, uint32_t uid, uint64_t off, uint64_t len, struct buf *out);
 
 enum body_result {
 	BODY_OK = 0,
@@ -52,8 +51,7 @@ enum body_result {
  * need it, or if the message is gone. chunk: IMAP_CHUNK bytes of scratch.
  * <0: the octets promised could not all be sent; the session must end.
  */
-CO_FN int body_write(struct imap *s, const struct store_msg *m,
-		     const struct mime_tree *tree, const struct section *sec,
-		     char *chunk);
+CO_FN int body_write(struct imap *s, const struct store_msg *m, const struct mime_tree *tree,
+		     const struct section *sec, char *chunk);
 
 #endif

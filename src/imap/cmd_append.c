@@ -75,8 +75,7 @@ static bool check_size(struct append *a)
 		return false;
 	}
 	store_account_usage(s->account, &u);
-	if ((u.quota_bytes && (n > u.quota_bytes ||
-			       u.bytes > u.quota_bytes - n)) ||
+	if ((u.quota_bytes && (n > u.quota_bytes || u.bytes > u.quota_bytes - n)) ||
 	    (u.quota_messages && u.messages >= u.quota_messages)) {
 		imap_store_no(cmd, STORE_OVERQUOTA, NULL);
 		return false;
@@ -105,13 +104,11 @@ CO_FN static bool prepare(struct append *a)
 	}
 	if (r == STORE_OK) {
 		a->flags.system = a->named.system;
-		r = store_keyword_bits(a->mbox, a->named.keywords, a->named.n,
-				       true, &a->flags.keywords);
+		r = store_keyword_bits(a->mbox, a->named.keywords, a->named.n, true,
+				       &a->flags.keywords);
 	}
 	if (r == STORE_OK) {
-		r = store_writer_new(s->base.env->store,
-				     slice_cstr(s->id.address), &a->writer,
-				     &e);
+		r = store_writer_new(s->base.env->store, slice_cstr(s->id.address), &a->writer, &e);
 	}
 	if (r != STORE_OK) {
 		imap_store_no(cmd, r, &e);
@@ -136,8 +133,7 @@ CO_FN static int read_tail(struct imap_cmd *cmd)
 		return 0;
 	}
 	imap_bad(cmd, "One message at a time");
-	if (r != CONN_LINE ||
-	    (imap_parse_literal_tail(line, &n, &sync) != 0 && !sync)) {
+	if (r != CONN_LINE || (imap_parse_literal_tail(line, &n, &sync) != 0 && !sync)) {
 		/* What comes next is not a command. */
 		imap_send_reply(cmd);
 		imap_bye(s, "Out of step");
@@ -155,8 +151,7 @@ CO_FN static int refuse(struct imap_cmd *cmd)
 	if (!cmd->literal) {
 		return 0;
 	}
-	if (cmd->literal_sync ? conn_has_input(imap_conn(s))
-			      : cmd->literal_size > max) {
+	if (cmd->literal_sync ? conn_has_input(imap_conn(s)) : cmd->literal_size > max) {
 		imap_send_reply(cmd);
 		imap_bye(s, "[TOOBIG] Message refused");
 		return 0;
@@ -169,8 +164,7 @@ CO_FN static int refuse(struct imap_cmd *cmd)
 }
 
 /* The message's octets. 0: all read, *result says if they were taken; <0. */
-CO_FN static int stream_in(struct append *a, int *result, bool *nul,
-			   struct err *e)
+CO_FN static int stream_in(struct append *a, int *result, bool *nul, struct err *e)
 {
 	struct conn *c = imap_conn(a->cmd->s);
 	_cleanup_(freep) char *piece = malloc(IMAP_CHUNK);
@@ -208,8 +202,7 @@ CO_FN static int keep(struct append *a, int result, bool nul, struct err *e)
 		result = store_writer_end(a->writer, e);
 	}
 	if (result == STORE_OK) {
-		result = store_append(a->mbox, a->writer, a->flags, a->date,
-				      a->zone, &uid, e);
+		result = store_append(a->mbox, a->writer, a->flags, a->date, a->zone, &uid, e);
 	}
 	if (result == -EMSGSIZE) {
 		return imap_no(a->cmd, "[TOOBIG] Message is too large");
@@ -218,8 +211,7 @@ CO_FN static int keep(struct append *a, int result, bool nul, struct err *e)
 		return imap_store_no(a->cmd, result, e);
 	}
 	store_mailbox_get_status(a->mbox, &st);
-	return imap_ok(a->cmd, "[APPENDUID %u %u] Message kept",
-		       st.uidvalidity, uid);
+	return imap_ok(a->cmd, "[APPENDUID %u %u] Message kept", st.uidvalidity, uid);
 }
 
 CO_FN static int receive(struct append *a)

@@ -47,8 +47,7 @@ CO_FN int imap_cmd_login(void *session, void *command)
 {
 	struct imap *s = session;
 	struct imap_cmd *cmd = command;
-	struct auth_request req = { .protocol = "imap",
-				    .peer = &imap_conn(s)->peer };
+	struct auth_request req = { .protocol = "imap", .peer = &imap_conn(s)->peer };
 	int r;
 
 	cur_sp(&cmd->c);
@@ -59,8 +58,7 @@ CO_FN int imap_cmd_login(void *session, void *command)
 		return imap_syntax(cmd);
 	}
 	r = auth_login(s->base.env->auth, &req, &s->id);
-	return r == AUTH_OK ? imap_logged_in(cmd, "LOGIN")
-			    : imap_login_failed(cmd, r, req.user);
+	return r == AUTH_OK ? imap_logged_in(cmd, "LOGIN") : imap_login_failed(cmd, r, req.user);
 }
 
 /* ---- AUTHENTICATE --------------------------------------------------------------- */
@@ -74,8 +72,7 @@ static void wipe(struct buf *b)
 }
 
 /* The client's next line, decoded into in. 0; 1: reply set; <0: the end. */
-CO_FN static int client_answer(struct imap_cmd *cmd, struct buf *challenge,
-			       struct buf *in)
+CO_FN static int client_answer(struct imap_cmd *cmd, struct buf *challenge, struct buf *in)
 {
 	struct conn *c = imap_conn(cmd->s);
 	struct buf b64 = BUF_INIT(SASL_LINE_MAX);
@@ -96,17 +93,16 @@ CO_FN static int client_answer(struct imap_cmd *cmd, struct buf *challenge,
 		return -EMSGSIZE;
 	}
 	if (r == CONN_BADLINE || base64_decode(in, line) < 0) {
-		imap_bad(cmd, r == CONN_LINE && slice_eq(line, S("*")) ?
-				      "Cancelled" :
-				      "Not base64");
+		imap_bad(cmd,
+			 r == CONN_LINE && slice_eq(line, S("*")) ? "Cancelled" : "Not base64");
 		return 1;
 	}
 	return 0;
 }
 
 /* The exchange. 0 with the reply set, or <0. */
-CO_FN static int exchange(struct imap_cmd *cmd, struct sasl *sasl,
-			  struct slice mech, struct buf *in, bool have)
+CO_FN static int exchange(struct imap_cmd *cmd, struct sasl *sasl, struct slice mech,
+			  struct buf *in, bool have)
 {
 	struct imap *s = cmd->s;
 	struct buf out = BUF_INIT(SASL_LINE_MAX);
@@ -121,12 +117,11 @@ CO_FN static int exchange(struct imap_cmd *cmd, struct sasl *sasl,
 		have = true;
 	}
 	while (r == 0) {
-		enum sasl_state st = sasl_step(
-			sasl,
-			first && !have ? slice_make(NULL, 0) :
-			in->n	       ? buf_slice(in) :
-					 S(""),
-			&out, &s->id);
+		enum sasl_state st = sasl_step(sasl,
+					       first && !have ? slice_make(NULL, 0)
+					       : in->n	      ? buf_slice(in)
+							      : S(""),
+					       &out, &s->id);
 		first = false;
 		if (st == SASL_CONTINUE) {
 			buf_reset(in);
@@ -141,9 +136,7 @@ CO_FN static int exchange(struct imap_cmd *cmd, struct sasl *sasl,
 		} else if (st == SASL_BAD) {
 			r = imap_bad(cmd, "Not a message of this mechanism");
 		} else {
-			r = imap_login_failed(cmd,
-					      st == SASL_FAIL ? AUTH_FAILED
-							      : AUTH_BUSY,
+			r = imap_login_failed(cmd, st == SASL_FAIL ? AUTH_FAILED : AUTH_BUSY,
 					      S(""));
 		}
 		break;
@@ -162,8 +155,7 @@ static bool initial_response(struct imap_cmd *cmd, struct buf *in)
 	if (cmd->c.err) {
 		return false;
 	}
-	return slice_eq(rest, S("=")) ||
-	       (rest.n > 0 && base64_decode(in, rest) == 0);
+	return slice_eq(rest, S("=")) || (rest.n > 0 && base64_decode(in, rest) == 0);
 }
 
 /* authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp] */
@@ -183,8 +175,7 @@ CO_FN int imap_cmd_authenticate(void *session, void *command)
 	if (cmd->c.err || (have && !initial_response(cmd, &in))) {
 		imap_bad(cmd, "Bad arguments to AUTHENTICATE");
 	} else {
-		sasl = sasl_new(s->base.env->auth, mech, "imap",
-				&imap_conn(s)->peer);
+		sasl = sasl_new(s->base.env->auth, mech, "imap", &imap_conn(s)->peer);
 		if (!sasl) {
 			imap_no(cmd, "[CANNOT] Unknown mechanism");
 		} else {

@@ -7,8 +7,7 @@
 #include "imap/parse.h"
 
 /* "COPYUID validity from to" into b; false if nothing was copied. */
-static bool put_copyuid(struct buf *b, uint32_t uidvalidity, uint32_t *from,
-			uint32_t *to, size_t n)
+static bool put_copyuid(struct buf *b, uint32_t uidvalidity, uint32_t *from, uint32_t *to, size_t n)
 {
 	size_t k = 0;
 
@@ -30,8 +29,8 @@ static bool put_copyuid(struct buf *b, uint32_t uidvalidity, uint32_t *from,
 }
 
 /* Says what went where: before the EXPUNGEs of a MOVE, else in the reply. */
-CO_FN static int answer(struct imap_cmd *cmd, struct store_mailbox *dst,
-			uint32_t *from, uint32_t *to, size_t n, bool move)
+CO_FN static int answer(struct imap_cmd *cmd, struct store_mailbox *dst, uint32_t *from,
+			uint32_t *to, size_t n, bool move)
 {
 	struct buf code = BUF_INIT(IMAP_REPLY_MAX - 64);
 	struct store_status st;
@@ -55,8 +54,8 @@ CO_FN static int answer(struct imap_cmd *cmd, struct store_mailbox *dst,
 	return 0;
 }
 
-CO_FN static int transfer(struct imap_cmd *cmd, struct slice name,
-			  const uint32_t *seqs, size_t n, bool move)
+CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_t *seqs, size_t n,
+			  bool move)
 {
 	struct imap *s = cmd->s;
 	struct store_mailbox *dst = NULL;

@@ -61,15 +61,13 @@ static struct item *add_item(struct fetch *f, enum item_kind kind)
 	}
 	it = &f->items[f->n++];
 	it->kind = kind;
-	f->needs_tree |= kind == ITEM_ENVELOPE || kind == ITEM_BODY ||
-			 kind == ITEM_STRUCTURE;
+	f->needs_tree |= kind == ITEM_ENVELOPE || kind == ITEM_BODY || kind == ITEM_STRUCTURE;
 	f->asks_flags |= kind == ITEM_FLAGS;
 	f->only_kept |= kind <= ITEM_SIZE;
 	return it;
 }
 
-static void add_rfc822(struct fetch *f, enum section_what what,
-		       struct slice label, bool seen)
+static void add_rfc822(struct fetch *f, enum section_what what, struct slice label, bool seen)
 {
 	struct item *it = add_item(f, ITEM_SECTION);
 
@@ -225,13 +223,11 @@ CO_FN static void flush_line(struct fetch *f)
 
 static bool item_needs_tree(const struct item *it)
 {
-	return it->kind == ITEM_ENVELOPE || it->kind == ITEM_BODY ||
-	       it->kind == ITEM_STRUCTURE;
+	return it->kind == ITEM_ENVELOPE || it->kind == ITEM_BODY || it->kind == ITEM_STRUCTURE;
 }
 
 /* All items of one message, as far as they can be had. 0 or <0. */
-CO_FN static int put_items(struct fetch *f, uint32_t seq,
-			   const struct store_msg *m,
+CO_FN static int put_items(struct fetch *f, uint32_t seq, const struct store_msg *m,
 			   const struct mime_tree *tree, bool tell_flags)
 {
 	static const struct item flags = { .kind = ITEM_FLAGS };
@@ -240,8 +236,7 @@ CO_FN static int put_items(struct fetch *f, uint32_t seq,
 	for (size_t i = 0; i <= f->n; i++) {
 		const struct item *it = i < f->n ? &f->items[i] : &flags;
 		int r = 0;
-		if ((i == f->n && !tell_flags) ||
-		    (item_needs_tree(it) && !tree)) {
+		if ((i == f->n && !tell_flags) || (item_needs_tree(it) && !tree)) {
 			continue;
 		}
 		buf_adds(&f->line, first ? "" : " ");
@@ -260,8 +255,7 @@ CO_FN static int put_items(struct fetch *f, uint32_t seq,
 }
 
 /* Can anything at all be said of it? */
-static bool answerable(const struct fetch *f, const struct mime_tree *tree,
-		       bool expunged)
+static bool answerable(const struct fetch *f, const struct mime_tree *tree, bool expunged)
 {
 	return f->only_kept || !expunged || tree;
 }
@@ -288,8 +282,7 @@ CO_FN static int fetch_one(struct fetch *f, uint32_t seq, bool marked)
 		return 0;
 	}
 	buf_printf(&f->line, "* %u FETCH (", seq);
-	r = put_items(f, seq, &m, have ? &tree : NULL,
-		      marked && !f->asks_flags);
+	r = put_items(f, seq, &m, have ? &tree : NULL, marked && !f->asks_flags);
 	if (r < 0) {
 		return r;
 	}
@@ -306,8 +299,7 @@ CO_FN static int fetch_one(struct fetch *f, uint32_t seq, bool marked)
 
 /* Sets \Seen on those of the run that lack it; marked[i] says which. Failing
  * to is no reason not to show the mail. */
-CO_FN static void mark_seen(struct fetch *f, const uint32_t *seqs, size_t n,
-			    bool *marked)
+CO_FN static void mark_seen(struct fetch *f, const uint32_t *seqs, size_t n, bool *marked)
 {
 	struct imap *s = f->cmd->s;
 	struct store_flags seen = { .system = STORE_SEEN };
@@ -325,12 +317,10 @@ CO_FN static void mark_seen(struct fetch *f, const uint32_t *seqs, size_t n,
 			uids[k++] = m.uid;
 		}
 	}
-	r = k ? store_flags_change(s->mbox, uids, k, STORE_FLAGS_ADD, seen, &e)
-	      : STORE_OK;
+	r = k ? store_flags_change(s->mbox, uids, k, STORE_FLAGS_ADD, seen, &e) : STORE_OK;
 	if (r != STORE_OK) {
 		memset(marked, 0, n * sizeof(marked[0]));
-		conn_log(imap_conn(s), LOG_WARN, "imap.seen_not_kept",
-			 LOG_I("code", r),
+		conn_log(imap_conn(s), LOG_WARN, "imap.seen_not_kept", LOG_I("code", r),
 			 LOG_C("err", err_str(&e, text, sizeof(text))));
 	}
 }
@@ -370,9 +360,7 @@ CO_FN static int run(struct fetch *f, const uint32_t *seqs, size_t n)
 	int r;
 
 	f->chunk = malloc(IMAP_CHUNK);
-	r = f->chunk ? store_keywords(cmd->s->mbox, &cmd->arena, &f->names,
-				      &f->n_names) :
-		       -ENOMEM;
+	r = f->chunk ? store_keywords(cmd->s->mbox, &cmd->arena, &f->names, &f->n_names) : -ENOMEM;
 	if (r != STORE_OK) {
 		return imap_store_no(cmd, r, NULL);
 	}

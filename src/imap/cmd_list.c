@@ -24,17 +24,16 @@ static void put_attributes(struct buf *b, const struct store_mailbox_info *m)
 		unsigned use;
 		const char *name;
 	} uses[] = {
-		{ STORE_USE_ALL, "\\All" },	    { STORE_USE_ARCHIVE, "\\Archive" },
-		{ STORE_USE_DRAFTS, "\\Drafts" },   { STORE_USE_FLAGGED, "\\Flagged" },
-		{ STORE_USE_JUNK, "\\Junk" },	    { STORE_USE_SENT, "\\Sent" },
+		{ STORE_USE_ALL, "\\All" },	  { STORE_USE_ARCHIVE, "\\Archive" },
+		{ STORE_USE_DRAFTS, "\\Drafts" }, { STORE_USE_FLAGGED, "\\Flagged" },
+		{ STORE_USE_JUNK, "\\Junk" },	  { STORE_USE_SENT, "\\Sent" },
 		{ STORE_USE_TRASH, "\\Trash" },
 	};
 
 	if (m->noselect) {
 		add_attribute(b, "\\Noselect");
 	}
-	add_attribute(b, m->has_children ? "\\HasChildren"
-					 : "\\HasNoChildren");
+	add_attribute(b, m->has_children ? "\\HasChildren" : "\\HasNoChildren");
 	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
 		if (m->uses & uses[i].use) {
 			add_attribute(b, uses[i].name);
@@ -43,8 +42,7 @@ static void put_attributes(struct buf *b, const struct store_mailbox_info *m)
 }
 
 /* One line. m NULL: a level of LSUB that is not subscribed itself. */
-CO_FN static void put_line(struct imap *s, const char *verb,
-			   struct slice name,
+CO_FN static void put_line(struct imap *s, const char *verb, struct slice name,
 			   const struct store_mailbox_info *m, bool attributes)
 {
 	struct buf line = BUF_INIT(IMAP_LINE_MAX);
@@ -71,13 +69,12 @@ static bool matches(const struct pattern *p, struct slice name)
  * LSUB with "%": a name that is subscribed further down makes the level that
  * matches appear, as \Noselect (6.3.9). seen holds what was said already.
  */
-CO_FN static void lsub_levels(struct imap *s, const struct pattern *p,
-			      struct slice name, struct table *seen)
+CO_FN static void lsub_levels(struct imap *s, const struct pattern *p, struct slice name,
+			      struct table *seen)
 {
 	for (size_t i = 0; i < name.n; i++) {
 		struct slice level = slice_sub(name, 0, i);
-		if (name.p[i] != '/' || table_get(seen, level) ||
-		    !matches(p, level)) {
+		if (name.p[i] != '/' || table_get(seen, level) || !matches(p, level)) {
 			continue;
 		}
 		if (table_put(seen, level, s, NULL) == 0) {
@@ -86,8 +83,8 @@ CO_FN static void lsub_levels(struct imap *s, const struct pattern *p,
 	}
 }
 
-CO_FN static void lsub(struct imap *s, const struct pattern *p,
-		       const struct store_mailbox_info *m, size_t n)
+CO_FN static void lsub(struct imap *s, const struct pattern *p, const struct store_mailbox_info *m,
+		       size_t n)
 {
 	struct table seen;
 
@@ -107,8 +104,7 @@ CO_FN static void lsub(struct imap *s, const struct pattern *p,
 }
 
 /* The pattern in the store's terms: UTF-8 in NFC. False: matches nothing. */
-static int compile(struct imap_cmd *cmd, struct slice ref, struct slice pat,
-		   struct pattern *out)
+static int compile(struct imap_cmd *cmd, struct slice ref, struct slice pat, struct pattern *out)
 {
 	struct buf raw = BUF_INIT(IMAP_COMMAND_MAX);
 	struct buf utf8 = BUF_INIT(2 * IMAP_COMMAND_MAX);
@@ -119,8 +115,7 @@ static int compile(struct imap_cmd *cmd, struct slice ref, struct slice pat,
 	buf_add(&raw, pat);
 	*out = (struct pattern){ .never = true };
 	/* Longer than any name in its longest spelling: do not even decode. */
-	if (!raw.err && raw.n <= IMAP_LITERAL_MAX &&
-	    mutf7_to_utf8(buf_slice(&raw), &utf8) == 0 &&
+	if (!raw.err && raw.n <= IMAP_LITERAL_MAX && mutf7_to_utf8(buf_slice(&raw), &utf8) == 0 &&
 	    utf8_nfc(&nfc, buf_slice(&utf8)) == 0) {
 		r = pattern_compile(&cmd->arena, buf_slice(&nfc), out);
 	}
@@ -131,8 +126,7 @@ static int compile(struct imap_cmd *cmd, struct slice ref, struct slice pat,
 }
 
 /* LIST "" "": what separates levels, and the root of the reference. */
-CO_FN static int list_root(struct imap *s, struct imap_cmd *cmd,
-			   const char *verb)
+CO_FN static int list_root(struct imap *s, struct imap_cmd *cmd, const char *verb)
 {
 	conn_printf(imap_conn(s), "* %s (\\Noselect) \"/\" \"\"\r\n", verb);
 	return imap_ok(cmd, "Listed");
@@ -172,8 +166,7 @@ CO_FN static int list(struct imap *s, struct imap_cmd *cmd, bool subscribed)
 	}
 	for (size_t i = 0; i < n; i++) {
 		/* Not there and nothing below: only a subscription. */
-		if ((m[i].exists || m[i].has_children) &&
-		    matches(&p, m[i].name)) {
+		if ((m[i].exists || m[i].has_children) && matches(&p, m[i].name)) {
 			put_line(s, "LIST", m[i].name, &m[i], true);
 		}
 	}

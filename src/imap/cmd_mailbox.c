@@ -31,8 +31,7 @@ CO_FN int imap_cmd_create(void *session, void *command)
 		return imap_store_no(cmd, STORE_BADNAME, NULL);
 	}
 	r = store_mailbox_create(s->account, name, 0, &e);
-	return r == STORE_OK ? imap_ok(cmd, "Mailbox created")
-			     : imap_store_no(cmd, r, &e);
+	return r == STORE_OK ? imap_ok(cmd, "Mailbox created") : imap_store_no(cmd, r, &e);
 }
 
 /* Is this the name of the selected mailbox? */
@@ -42,8 +41,7 @@ CO_FN static bool is_selected(struct imap *s, struct slice name)
 	struct store_status there;
 	struct err e = ERR_INIT;
 
-	if (!s->mbox ||
-	    store_mailbox_status(s->account, name, &there, &e) != STORE_OK) {
+	if (!s->mbox || store_mailbox_status(s->account, name, &there, &e) != STORE_OK) {
 		return false;
 	}
 	store_mailbox_get_status(s->mbox, &here);
@@ -98,8 +96,7 @@ CO_FN int imap_cmd_rename(void *session, void *command)
 		return imap_syntax(cmd);
 	}
 	r = store_mailbox_rename(s->account, from, to, &e);
-	return r == STORE_OK ? imap_ok(cmd, "Mailbox renamed")
-			     : imap_store_no(cmd, r, &e);
+	return r == STORE_OK ? imap_ok(cmd, "Mailbox renamed") : imap_store_no(cmd, r, &e);
 }
 
 CO_FN static int subscribe(struct imap *s, struct imap_cmd *cmd, bool on)
@@ -135,14 +132,13 @@ CO_FN int imap_cmd_unsubscribe(void *session, void *command)
 /* ---- STATUS --------------------------------------------------------------------- */
 
 static const struct slice status_names[] = {
-	S("MESSAGES"), S("RECENT"), S("UIDNEXT"), S("UIDVALIDITY"),
-	S("UNSEEN"),
+	S("MESSAGES"), S("RECENT"), S("UIDNEXT"), S("UIDVALIDITY"), S("UNSEEN"),
 };
 
 static uint32_t status_value(const struct store_status *st, size_t item)
 {
-	const uint32_t values[] = { st->messages, st->recent, st->uidnext,
-				    st->uidvalidity, st->unseen };
+	const uint32_t values[] = { st->messages, st->recent, st->uidnext, st->uidvalidity,
+				    st->unseen };
 
 	return values[item];
 }
@@ -156,8 +152,7 @@ static unsigned status_items(struct cur *c)
 	do {
 		struct slice name = imap_parse_atom(c);
 		size_t i = 0;
-		while (i < ARRAY_LEN(status_names) &&
-		       !slice_ieq(name, status_names[i])) {
+		while (i < ARRAY_LEN(status_names) && !slice_ieq(name, status_names[i])) {
 			i++;
 		}
 		if (i == ARRAY_LEN(status_names)) {

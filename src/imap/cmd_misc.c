@@ -5,7 +5,7 @@
 #include "imap/impl.h"
 #include "imap/parse.h"
 
-#define ID_PAIRS_MAX 30	   /* RFC 2971 3.3 */
+#define ID_PAIRS_MAX 30 /* RFC 2971 3.3 */
 #define ID_VALUE_MAX 1024
 #define ID_KEY_MAX 30
 
@@ -95,8 +95,7 @@ CO_FN int imap_cmd_id(void *session, void *command)
 	if (cur_end(&cmd->c)) {
 		conn_log(imap_conn(s), LOG_INFO, "imap.id",
 			 LOG_S("client", slice_sub(buf_slice(&text), 0, 512)));
-		conn_write(imap_conn(s),
-			   S("* ID (\"name\" \"Postrider\")\r\n"));
+		conn_write(imap_conn(s), S("* ID (\"name\" \"Postrider\")\r\n"));
 		imap_ok(cmd, "Pleased to meet you");
 	} else {
 		imap_syntax(cmd);

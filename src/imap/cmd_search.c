@@ -72,9 +72,7 @@ static bool free_leaf(const struct search *x, const struct search_op *op)
 	case SEARCH_SMALLER:
 		return m->size < op->number;
 	default:
-		return by_day(op->kind,
-			      day_of(m->internal_date, m->internal_zone),
-			      op->days);
+		return by_day(op->kind, day_of(m->internal_date, m->internal_zone), op->days);
 	}
 }
 
@@ -97,8 +95,7 @@ CO_FN static bool need_tree(struct search *x)
 	struct err e = ERR_INIT;
 
 	if (!x->have_tree) {
-		int r = store_tree(x->cmd->s->mbox, x->msg.uid,
-				   &x->cmd->arena, &x->tree, &e);
+		int r = store_tree(x->cmd->s->mbox, x->msg.uid, &x->cmd->arena, &x->tree, &e);
 		x->have_tree = r == STORE_OK;
 		x->failed = x->failed || (r < 0 && r != -ENOENT);
 	}
@@ -106,8 +103,7 @@ CO_FN static bool need_tree(struct search *x)
 }
 
 /* Bytes [off, off + len) into b; false if they cannot be had. */
-CO_FN static bool read_bytes(struct search *x, uint64_t off, uint64_t len,
-			     struct buf *b)
+CO_FN static bool read_bytes(struct search *x, uint64_t off, uint64_t len, struct buf *b)
 {
 	struct err e = ERR_INIT;
 
@@ -115,9 +111,8 @@ CO_FN static bool read_bytes(struct search *x, uint64_t off, uint64_t len,
 	while (b->n < len) {
 		size_t want = MIN(len - b->n, IMAP_CHUNK);
 		char *p = buf_reserve(b, want);
-		ssize_t r = p ? store_read(x->cmd->s->mbox, x->msg.uid,
-					   off + b->n, p, want, &e) :
-				-ENOMEM;
+		ssize_t r = p ? store_read(x->cmd->s->mbox, x->msg.uid, off + b->n, p, want, &e)
+			      : -ENOMEM;
 		if (r <= 0) {
 			x->failed = x->failed || (r < 0 && r != -ENOENT);
 			return false;
@@ -128,24 +123,20 @@ CO_FN static bool read_bytes(struct search *x, uint64_t off, uint64_t len,
 }
 
 /* A part's header, as far as anybody looks at headers (mime.h). */
-CO_FN static bool part_header(struct search *x, const struct mime_part *p,
-			      struct buf *b)
+CO_FN static bool part_header(struct search *x, const struct mime_part *p, struct buf *b)
 {
-	return read_bytes(x, p->header_off, MIN(p->header_len, MIME_HEADER_MAX),
-			  b);
+	return read_bytes(x, p->header_off, MIN(p->header_len, MIME_HEADER_MAX), b);
 }
 
 CO_FN static bool need_header(struct search *x)
 {
 	if (!x->have_header) {
-		x->have_header = need_tree(x) &&
-				 part_header(x, x->tree.root, &x->header);
+		x->have_header = need_tree(x) && part_header(x, x->tree.root, &x->header);
 	}
 	return x->have_header;
 }
 
-CO_FN static bool body_matches(struct search *x, const struct mime_part *p,
-			       struct slice needle)
+CO_FN static bool body_matches(struct search *x, const struct mime_part *p, struct slice needle)
 {
 	struct mime_match *m = mime_match_new(p, needle);
 	struct err e = ERR_INIT;
@@ -153,8 +144,7 @@ CO_FN static bool body_matches(struct search *x, const struct mime_part *p,
 	bool found = false;
 
 	while (m && !found && done < p->body_len) {
-		ssize_t r = store_read(x->cmd->s->mbox, x->msg.uid,
-				       p->body_off + done, x->chunk,
+		ssize_t r = store_read(x->cmd->s->mbox, x->msg.uid, p->body_off + done, x->chunk,
 				       MIN(p->body_len - done, IMAP_CHUNK), &e);
 		if (r <= 0) {
 			x->failed = x->failed || (r < 0 && r != -ENOENT);
@@ -191,12 +181,10 @@ CO_FN static bool any_body(struct search *x, struct slice needle)
 	if (!need_tree(x)) {
 		return false;
 	}
-	for (const struct mime_part *p = x->tree.root; p && !found;
-	     p = next_part(p)) {
+	for (const struct mime_part *p = x->tree.root; p && !found; p = next_part(p)) {
 		if (p->kind == MIME_MESSAGE && p->children) {
 			found = part_header(x, p->children, &inner) &&
-				mime_header_match(buf_slice(&inner), S(""),
-						  needle);
+				mime_header_match(buf_slice(&inner), S(""), needle);
 		} else if (p->kind == MIME_LEAF && mime_part_is_text(p)) {
 			found = body_matches(x, p, needle);
 		}
@@ -214,15 +202,13 @@ CO_FN static bool leaf(struct search *x, const struct search_op *op)
 		return need_tree(x) && sent_leaf(x, op);
 	case SEARCH_HEADER:
 		return need_header(x) &&
-		       mime_header_match(buf_slice(&x->header), op->name,
-					 op->text);
+		       mime_header_match(buf_slice(&x->header), op->name, op->text);
 	case SEARCH_BODY:
 		return op->text.n == 0 || any_body(x, op->text);
 	case SEARCH_TEXT:
 		return op->text.n == 0 ||
 		       (need_header(x) &&
-			mime_header_match(buf_slice(&x->header), S(""),
-					  op->text)) ||
+			mime_header_match(buf_slice(&x->header), S(""), op->text)) ||
 		       any_body(x, op->text);
 	default:
 		return free_leaf(x, op);
@@ -237,14 +223,11 @@ CO_FN static bool message_matches(struct search *x)
 	enum search_truth t = SEARCH_UNKNOWN;
 
 	memset(x->vals, SEARCH_UNKNOWN, x->prog.n);
-	for (unsigned price = 0; price < SEARCH_PRICES && t == SEARCH_UNKNOWN;
-	     price++) {
+	for (unsigned price = 0; price < SEARCH_PRICES && t == SEARCH_UNKNOWN; price++) {
 		for (size_t i = 0; i < x->prog.n; i++) {
 			const struct search_op *op = &x->prog.ops[i];
-			if (op->kind > SEARCH_NOT &&
-			    search_price(op->kind) == price) {
-				x->vals[i] = leaf(x, op) ? SEARCH_TRUE
-							 : SEARCH_FALSE;
+			if (op->kind > SEARCH_NOT && search_price(op->kind) == price) {
+				x->vals[i] = leaf(x, op) ? SEARCH_TRUE : SEARCH_FALSE;
 			}
 		}
 		t = search_eval(&x->prog, x->vals);
@@ -264,8 +247,7 @@ CO_FN static void run(struct search *x)
 		struct arena_mark mark = arena_mark(&cmd->arena);
 		x->have_tree = false;
 		x->have_header = false;
-		if (store_view_msg(s->view, x->seq, &x->msg) == STORE_OK &&
-		    message_matches(x)) {
+		if (store_view_msg(s->view, x->seq, &x->msg) == STORE_OK && message_matches(x)) {
 			conn_printf(c, " %u", cmd->uid ? x->msg.uid : x->seq);
 		}
 		arena_reset(&cmd->arena, mark);
@@ -281,8 +263,8 @@ static void resolve_keywords(struct search *x)
 	for (size_t i = 0; i < x->prog.n; i++) {
 		struct search_op *op = &x->prog.ops[i];
 		if (op->kind == SEARCH_KEYWORD &&
-		    store_keyword_bits(x->cmd->s->mbox, &op->name, 1, false,
-				       &op->number) != STORE_OK) {
+		    store_keyword_bits(x->cmd->s->mbox, &op->name, 1, false, &op->number) !=
+			    STORE_OK) {
 			op->number = 0;
 		}
 	}

@@ -13,8 +13,7 @@ static uint32_t first_unseen(const struct imap *s)
 
 	store_mailbox_get_status(s->mbox, &st);
 	for (uint32_t i = 1; st.unseen > 0 && i <= count; i++) {
-		if (store_view_msg(s->view, i, &m) == STORE_OK &&
-		    !(m.flags.system & STORE_SEEN)) {
+		if (store_view_msg(s->view, i, &m) == STORE_OK && !(m.flags.system & STORE_SEEN)) {
 			return i;
 		}
 	}
@@ -37,13 +36,11 @@ CO_FN static void announce(struct imap *s, struct arena *a)
 	if (unseen) {
 		conn_printf(c, "* OK [UNSEEN %u] First unseen\r\n", unseen);
 	}
-	conn_printf(c, "* OK [UIDVALIDITY %u] UIDs are valid\r\n",
-		    st.uidvalidity);
+	conn_printf(c, "* OK [UIDVALIDITY %u] UIDs are valid\r\n", st.uidvalidity);
 	conn_printf(c, "* OK [UIDNEXT %u] Predicted next UID\r\n", st.uidnext);
 }
 
-CO_FN static int select_mailbox(struct imap *s, struct imap_cmd *cmd,
-				bool readonly)
+CO_FN static int select_mailbox(struct imap *s, struct imap_cmd *cmd, bool readonly)
 {
 	struct err e = ERR_INIT;
 	struct slice name;
@@ -72,8 +69,8 @@ CO_FN static int select_mailbox(struct imap *s, struct imap_cmd *cmd,
 	s->state = IMAP_SELECTED;
 	s->readonly = readonly;
 	announce(s, &cmd->arena);
-	return imap_ok(cmd, readonly ? "[READ-ONLY] Mailbox examined"
-				     : "[READ-WRITE] Mailbox selected");
+	return imap_ok(cmd,
+		       readonly ? "[READ-ONLY] Mailbox examined" : "[READ-WRITE] Mailbox selected");
 }
 
 CO_FN int imap_cmd_select(void *session, void *command)

@@ -20,9 +20,9 @@ static void parse_change(struct imap_cmd *cmd, struct change *ch)
 {
 	struct cur *c = &cmd->c;
 
-	ch->op = cur_opt(c, '+') ? STORE_FLAGS_ADD :
-		 cur_opt(c, '-') ? STORE_FLAGS_REMOVE :
-				   STORE_FLAGS_SET;
+	ch->op = cur_opt(c, '+')   ? STORE_FLAGS_ADD
+		 : cur_opt(c, '-') ? STORE_FLAGS_REMOVE
+				   : STORE_FLAGS_SET;
 	cur_need_lit(c, S("FLAGS"));
 	ch->silent = cur_lit(c, S(".SILENT"));
 	cur_sp(c);
@@ -31,16 +31,14 @@ static void parse_change(struct imap_cmd *cmd, struct change *ch)
 }
 
 /* Tells the new flags of the messages, or notes that the client knows. */
-CO_FN static void announce(struct imap_cmd *cmd, const uint32_t *seqs,
-			   size_t n, bool silent)
+CO_FN static void announce(struct imap_cmd *cmd, const uint32_t *seqs, size_t n, bool silent)
 {
 	struct imap *s = cmd->s;
 	struct buf line = BUF_INIT(IMAP_LINE_MAX);
 	struct slice *names = NULL;
 	size_t n_names = 0;
 
-	if (!silent && store_keywords(s->mbox, &cmd->arena, &names,
-				      &n_names) != STORE_OK) {
+	if (!silent && store_keywords(s->mbox, &cmd->arena, &names, &n_names) != STORE_OK) {
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -58,16 +56,15 @@ CO_FN static void announce(struct imap_cmd *cmd, const uint32_t *seqs,
 			buf_printf(&line, "UID %u ", m.uid);
 		}
 		buf_add(&line, S("FLAGS "));
-		imap_put_flags(&line, m.flags, names, n_names,
-			       store_view_recent(s->view, seqs[i]));
+		imap_put_flags(&line, m.flags, names, n_names, store_view_recent(s->view, seqs[i]));
 		buf_add(&line, S(")\r\n"));
 		conn_write(imap_conn(s), buf_slice(&line));
 	}
 	buf_fini(&line);
 }
 
-CO_FN static int apply(struct imap_cmd *cmd, const struct change *ch,
-		       const uint32_t *seqs, size_t n)
+CO_FN static int apply(struct imap_cmd *cmd, const struct change *ch, const uint32_t *seqs,
+		       size_t n)
 {
 	struct imap *s = cmd->s;
 	struct err e = ERR_INIT;
@@ -82,8 +79,7 @@ CO_FN static int apply(struct imap_cmd *cmd, const struct change *ch,
 	}
 	r = imap_view_uids(s, seqs, n, &cmd->arena, &uids, &n_uids, &gone);
 	if (r == 0 && n_uids > 0) {
-		r = store_flags_change(s->mbox, uids, n_uids, ch->op,
-				       ch->flags, &e);
+		r = store_flags_change(s->mbox, uids, n_uids, ch->op, ch->flags, &e);
 	}
 	if (r != STORE_OK) {
 		return imap_store_no(cmd, r, &e);
@@ -118,8 +114,7 @@ CO_FN int imap_cmd_store(void *session, void *command)
 		return imap_no(cmd, "[READ-ONLY] Mailbox is read-only");
 	}
 	ch.flags.system = ch.named.system;
-	r = store_keyword_bits(s->mbox, ch.named.keywords, ch.named.n,
-			       ch.op != STORE_FLAGS_REMOVE,
+	r = store_keyword_bits(s->mbox, ch.named.keywords, ch.named.n, ch.op != STORE_FLAGS_REMOVE,
 			       &ch.flags.keywords);
 	if (r != STORE_OK) {
 		return imap_store_no(cmd, r, NULL);
@@ -156,6 +151,5 @@ CO_FN int imap_cmd_expunge(void *session, void *command)
 	if (r == 0 && !(cmd->uid && n == 0)) {
 		r = store_expunge(s->mbox, uids, n, true, &removed, &e);
 	}
-	return r == STORE_OK ? imap_ok(cmd, "Expunged")
-			     : imap_store_no(cmd, r, &e);
+	return r == STORE_OK ? imap_ok(cmd, "Expunged") : imap_store_no(cmd, r, &e);
 }

@@ -17,10 +17,8 @@
  * peer and local may be NULL. tls: for STARTTLS, or NULL; it must outlive the
  * session. 0 or -ENOMEM.
  */
-int imap_session_new(const struct proto_env *env, struct stream **sp,
-		     const struct net_addr *peer,
-		     const struct net_addr *local, struct tls_ctx *tls,
-		     struct session **out);
+int imap_session_new(const struct proto_env *env, struct stream **sp, const struct net_addr *peer,
+		     const struct net_addr *local, struct tls_ctx *tls, struct session **out);
 
 /* The table of commands; for tests and documentation. */
 const struct verb *imap_verbs(size_t *n_out);

@@ -35,12 +35,12 @@
 #define IMAP_LOGIN_MS (60 * 1000)
 #define IMAP_IDLE_MS (30 * 60 * 1000)
 #define IMAP_STALL_MS (5 * 60 * 1000) /* within a command */
-#define IMAP_BYE_MS 2000 /* for a last word to who was too slow */
+#define IMAP_BYE_MS 2000	      /* for a last word to who was too slow */
 
 enum imap_state { /* a bit set in struct verb */
-	IMAP_NOTAUTH = 1,
-	IMAP_AUTHED = 2,
-	IMAP_SELECTED = 4
+		  IMAP_NOTAUTH = 1,
+		  IMAP_AUTHED = 2,
+		  IMAP_SELECTED = 4
 };
 /* Flag of a verb beyond enum verb_flags: may stand behind UID. */
 enum imap_verb_flag { IMAP_VERB_UID = 0x100 };
@@ -49,10 +49,10 @@ struct imap {
 	struct session base; /* first */
 	enum imap_state state;
 	bool greeted;
-	bool moving;	    /* logged in, the account is not open yet */
-	bool ending;	    /* BYE was said */
-	unsigned failures;  /* logins refused */
-	unsigned errors;    /* BAD answers */
+	bool moving;	   /* logged in, the account is not open yet */
+	bool ending;	   /* BYE was said */
+	unsigned failures; /* logins refused */
+	unsigned errors;   /* BAD answers */
 	int64_t login_deadline;
 	struct auth_identity id;
 	struct store_account *account;
@@ -65,7 +65,8 @@ struct imap_cmd {
 	struct imap *s;
 	const struct verb *verb;
 	struct slice tag;
-	bool uid; /* UID FETCH and the like */
+	bool uid;    /* UID FETCH and the like */
+	bool secret; /* before login: the text may hold a password */
 	struct arena arena;
 	struct buf text; /* the command as it came, literals in place */
 	struct cur c;	 /* behind the verb */
@@ -99,12 +100,9 @@ CO_FN int imap_drain(struct imap *s, uint64_t n);
 /* ---- reply.c: answers ---------------------------------------------------- */
 
 /* Set the tagged reply; the text may begin with a [CODE]. All return 0. */
-int imap_ok(struct imap_cmd *cmd, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-int imap_no(struct imap_cmd *cmd, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-int imap_bad(struct imap_cmd *cmd, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+int imap_ok(struct imap_cmd *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int imap_no(struct imap_cmd *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int imap_bad(struct imap_cmd *cmd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The arguments do not parse: BAD, or NO [LIMIT] for what is too much. */
 int imap_syntax(struct imap_cmd *cmd);
 /* The reply to a store result that is not STORE_OK; logs our own troubles. */
@@ -123,14 +121,12 @@ CO_FN void imap_send_reply(struct imap_cmd *cmd);
  */
 bool imap_mailbox_arg(struct imap_cmd *cmd, struct slice *name_out);
 /* The same from bytes; false if it is not a possible name. */
-bool imap_mailbox_canon(struct arena *a, struct slice raw,
-			struct slice *name_out);
+bool imap_mailbox_canon(struct arena *a, struct slice raw, struct slice *name_out);
 
 /* ---- view.c: what changes in the selected mailbox ------------------------ */
 
 /* Announces what changed since. STORE_OK, STORE_GONE (a BYE was said). */
-CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges,
-			 bool with_uid);
+CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool with_uid);
 /* "* FLAGS" and PERMANENTFLAGS. */
 CO_FN void imap_view_flags(struct imap *s, struct arena *a);
 /* Leaves the selected mailbox, if any; state is authenticated then. */
@@ -143,13 +139,12 @@ uint32_t imap_view_star(const struct imap *s, bool uid);
  */
 bool imap_view_set(struct imap_cmd *cmd, uint32_t **seqs_out, size_t *n_out);
 /* The numbers of a parsed set. 0, -ENOMEM, -EINVAL (a number too high). */
-int imap_view_select(const struct imap *s, const struct seqset *set, bool uid,
-		     struct arena *a, uint32_t **seqs_out, size_t *n_out);
+int imap_view_select(const struct imap *s, const struct seqset *set, bool uid, struct arena *a,
+		     uint32_t **seqs_out, size_t *n_out);
 /* UIDs of the numbers; those gone already are left out (*gone_out: how many).
  * 0 or -ENOMEM. */
-int imap_view_uids(const struct imap *s, const uint32_t *seqs, size_t n,
-		   struct arena *a, uint32_t **uids_out, size_t *n_out,
-		   size_t *gone_out);
+int imap_view_uids(const struct imap *s, const uint32_t *seqs, size_t n, struct arena *a,
+		   uint32_t **uids_out, size_t *n_out, size_t *gone_out);
 
 /* ---- session.c ---------------------------------------------------------- */
 

@@ -7,10 +7,10 @@
 
 /* Bits of classes a character belongs to. */
 enum {
-	C_ATOM = 1,   /* ATOM-CHAR */
-	C_ASTR = 2,   /* ASTRING-CHAR: also "]" */
-	C_LIST = 4,   /* list-char: also wildcards */
-	C_TAG = 8     /* ASTRING-CHAR without "+" */
+	C_ATOM = 1, /* ATOM-CHAR */
+	C_ASTR = 2, /* ASTRING-CHAR: also "]" */
+	C_LIST = 4, /* list-char: also wildcards */
+	C_TAG = 8   /* ASTRING-CHAR without "+" */
 };
 
 static bool in_class(unsigned char ch, unsigned cls)
@@ -144,8 +144,7 @@ struct slice imap_parse_astring(struct cur *c, struct arena *a)
 {
 	int ch = cur_peek(c);
 
-	return ch == '"' || ch == '{' ? imap_parse_string(c, a)
-				      : run_of(c, C_ASTR);
+	return ch == '"' || ch == '{' ? imap_parse_string(c, a) : run_of(c, C_ASTR);
 }
 
 struct slice imap_parse_nstring(struct cur *c, struct arena *a)
@@ -160,8 +159,7 @@ struct slice imap_parse_list_mailbox(struct cur *c, struct arena *a)
 {
 	int ch = cur_peek(c);
 
-	return ch == '"' || ch == '{' ? imap_parse_string(c, a)
-				      : run_of(c, C_LIST);
+	return ch == '"' || ch == '{' ? imap_parse_string(c, a) : run_of(c, C_LIST);
 }
 
 uint32_t imap_parse_nz(struct cur *c)
@@ -174,8 +172,7 @@ uint32_t imap_parse_nz(struct cur *c)
 	return v;
 }
 
-int imap_parse_literal_tail(struct slice line, uint64_t *n_out,
-			    bool *sync_out)
+int imap_parse_literal_tail(struct slice line, uint64_t *n_out, bool *sync_out)
 {
 	size_t end = line.n;
 	size_t i;
@@ -254,8 +251,7 @@ static void flag_run(struct cur *c, struct imap_flags *f)
 	} while (!c->err && cur_opt(c, ' '));
 }
 
-void imap_parse_flag_list(struct cur *c, struct arena *a,
-			  struct imap_flags *out)
+void imap_parse_flag_list(struct cur *c, struct arena *a, struct imap_flags *out)
 {
 	if (!flags_start(c, a, out)) {
 		return;
@@ -267,8 +263,7 @@ void imap_parse_flag_list(struct cur *c, struct arena *a,
 	}
 }
 
-void imap_parse_store_flags(struct cur *c, struct arena *a,
-			    struct imap_flags *out)
+void imap_parse_store_flags(struct cur *c, struct arena *a, struct imap_flags *out)
 {
 	if (cur_peek(c) == '(') {
 		imap_parse_flag_list(c, a, out);
@@ -301,14 +296,12 @@ int64_t imap_days(int year, int month, int day)
 	int64_t of_era = y - era * 400;
 	int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
 
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 +
-	       of_year - 719468;
+	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
 static bool day_exists(int year, int month, int day)
 {
-	static const int len[] = { 31, 28, 31, 30, 31, 30,
-				   31, 31, 30, 31, 30, 31 };
+	static const int len[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
 
 	return day >= 1 && day <= len[month - 1] + (month == 2 && leap);

@@ -36,8 +36,7 @@ uint32_t imap_parse_nz(struct cur *c);
  * *sync_out: they wait for our "+"; 0: no; -ERANGE: yes, but the number is
  * beyond 64 bits.
  */
-int imap_parse_literal_tail(struct slice line, uint64_t *n_out,
-			    bool *sync_out);
+int imap_parse_literal_tail(struct slice line, uint64_t *n_out, bool *sync_out);
 
 struct imap_flags {
 	uint32_t system; /* enum store_flag */
@@ -46,11 +45,9 @@ struct imap_flags {
 };
 /* flag-list = "(" [flag *(SP flag)] ")"; \Recent and unknown \flags are
  * errors. */
-void imap_parse_flag_list(struct cur *c, struct arena *a,
-			  struct imap_flags *out);
+void imap_parse_flag_list(struct cur *c, struct arena *a, struct imap_flags *out);
 /* STORE also takes flags without parentheses. */
-void imap_parse_store_flags(struct cur *c, struct arena *a,
-			    struct imap_flags *out);
+void imap_parse_store_flags(struct cur *c, struct arena *a, struct imap_flags *out);
 
 /* date = date-text / DQUOTE date-text DQUOTE: days since 1970-01-01. */
 int64_t imap_parse_date(struct cur *c);

@@ -128,10 +128,9 @@ static void test_tag(void **state)
 		const char *in;
 		bool ok;
 	} t[] = {
-		{ "a1", true },	  { "A.b-c_d", true }, { "]", true },
-		{ "*", false },	  { "+", false },      { "", false },
-		{ " a", false },  { "a+", true },      { "(a", false },
-		{ "\x01", false }, { "\xff", false },  { "{5}", false },
+		{ "a1", true },	 { "A.b-c_d", true }, { "]", true },	 { "*", false },
+		{ "+", false },	 { "", false },	      { " a", false },	 { "a+", true },
+		{ "(a", false }, { "\x01", false },   { "\xff", false }, { "{5}", false },
 	};
 
 	(void)state;
@@ -196,10 +195,9 @@ static void test_flags(void **state)
 	(void)state;
 	flags("()", 0, 0, "");
 	flags("(\\Seen)", 0, STORE_SEEN, "");
-	flags("(\\SEEN \\deleted $Forwarded x)", 0,
-	      STORE_SEEN | STORE_DELETED, "$Forwarded x");
-	flags("\\Flagged \\Draft \\Answered w", 0,
-	      STORE_FLAGGED | STORE_DRAFT | STORE_ANSWERED, "w");
+	flags("(\\SEEN \\deleted $Forwarded x)", 0, STORE_SEEN | STORE_DELETED, "$Forwarded x");
+	flags("\\Flagged \\Draft \\Answered w", 0, STORE_FLAGGED | STORE_DRAFT | STORE_ANSWERED,
+	      "w");
 	flags("(\\Recent)", -EINVAL, 0, "");
 	flags("(\\Nope)", -EINVAL, 0, "");
 	flags("(\\*)", -EINVAL, 0, "");
@@ -297,12 +295,9 @@ static void test_date_time(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_astring),
-		cmocka_unit_test(test_literal_tail),
-		cmocka_unit_test(test_tag),
-		cmocka_unit_test(test_nstring),
-		cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_date),
+		cmocka_unit_test(test_astring),	  cmocka_unit_test(test_literal_tail),
+		cmocka_unit_test(test_tag),	  cmocka_unit_test(test_nstring),
+		cmocka_unit_test(test_flags),	  cmocka_unit_test(test_date),
 		cmocka_unit_test(test_date_time),
 	};
 

@@ -72,12 +72,10 @@ static void skip_wildcards(const struct pattern *p, uint64_t *s)
 	}
 }
 
-static void step(const struct pattern *p, uint64_t *s, unsigned char ch,
-		 bool icase)
+static void step(const struct pattern *p, uint64_t *s, unsigned char ch, bool icase)
 {
 	const uint64_t *m = p->chars[ch];
-	const uint64_t *m2 =
-		p->chars[icase && ascii_isalpha(ch) ? ch ^ 0x20 : ch];
+	const uint64_t *m2 = p->chars[icase && ascii_isalpha(ch) ? ch ^ 0x20 : ch];
 	uint64_t carry = 0;
 
 	for (size_t i = 0; i < PATTERN_WORDS; i++) {

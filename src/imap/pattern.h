@@ -17,8 +17,8 @@
 #define PATTERN_WORDS (PATTERN_MAX / 64 + 1)
 
 struct pattern {
-	bool never; /* can match no name */
-	size_t n;   /* characters after runs of wildcards were made one */
+	bool never;			  /* can match no name */
+	size_t n;			  /* characters after runs of wildcards were made one */
 	uint64_t (*chars)[PATTERN_WORDS]; /* by byte: where it stands */
 	uint64_t star[PATTERN_WORDS];
 	uint64_t percent[PATTERN_WORDS];

@@ -56,8 +56,7 @@ static bool plain(const char *p, const char *s)
 		return *s == 0;
 	}
 	if (*p == '*' || *p == '%') {
-		return plain(p + 1, s) ||
-		       (*s && !(*p == '%' && *s == '/') && plain(p, s + 1));
+		return plain(p + 1, s) || (*s && !(*p == '%' && *s == '/') && plain(p, s + 1));
 	}
 	return *p == *s && plain(p + 1, s + 1);
 }

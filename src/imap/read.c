@@ -20,7 +20,7 @@
 
 void imap_cmd_init(struct imap_cmd *cmd, struct imap *s)
 {
-	*cmd = (struct imap_cmd){ .s = s };
+	*cmd = (struct imap_cmd){ .s = s, .secret = s->state == IMAP_NOTAUTH };
 	arena_init(&cmd->arena, IMAP_ARENA_MAX);
 	buf_init(&cmd->text, CMD_TEXT_MAX);
 	buf_init(&cmd->reply, IMAP_REPLY_MAX);
@@ -28,7 +28,7 @@ void imap_cmd_init(struct imap_cmd *cmd, struct imap *s)
 
 void imap_cmd_fini(struct imap_cmd *cmd)
 {
-	if (cmd->text.p && cmd->s->state == IMAP_NOTAUTH) {
+	if (cmd->text.p && cmd->secret) {
 		explicit_bzero(cmd->text.p, cmd->text.cap);
 	}
 	buf_fini(&cmd->text);
@@ -41,8 +41,7 @@ CO_FN int imap_drain(struct imap *s, uint64_t n)
 	char scrap[1024];
 
 	while (n > 0) {
-		ssize_t r = conn_read_raw(imap_conn(s), scrap,
-					  MIN(n, sizeof(scrap)));
+		ssize_t r = conn_read_raw(imap_conn(s), scrap, MIN(n, sizeof(scrap)));
 		if (r <= 0) {
 			return r == 0 ? -ENOTCONN : (int)r;
 		}
@@ -78,8 +77,7 @@ CO_FN static int read_line(struct imap_cmd *cmd, struct slice *line)
 /* Web browsers and others that speak to the wrong port (THREATS SM-08). */
 static bool is_http(struct slice line)
 {
-	return slice_find(line, S(" HTTP/1.")) != SIZE_MAX ||
-	       slice_ends(line, S(" HTTP/2.0"));
+	return slice_find(line, S(" HTTP/1.")) != SIZE_MAX || slice_ends(line, S(" HTTP/2.0"));
 }
 
 /*
@@ -122,18 +120,14 @@ static bool is_message(const struct imap_cmd *cmd)
 	cur_sp(&c);
 	imap_parse_atom(&c);
 	cur_sp(&c);
-	return cur_peek(&c) != '{' ||
-	       slice_chr(cur_rest(&c), '\n') != SIZE_MAX;
+	return cur_peek(&c) != '{' || slice_chr(cur_rest(&c), '\n') != SIZE_MAX;
 }
 
-static bool literal_fits(const struct imap_cmd *cmd, uint64_t n,
-			 unsigned count)
+static bool literal_fits(const struct imap_cmd *cmd, uint64_t n, unsigned count)
 {
-	uint64_t max = cmd->s->state == IMAP_NOTAUTH ? IMAP_LITERAL_PRE
-						     : IMAP_LITERAL_MAX;
+	uint64_t max = cmd->s->state == IMAP_NOTAUTH ? IMAP_LITERAL_PRE : IMAP_LITERAL_MAX;
 
-	return n <= max && count < IMAP_LITERALS_MAX &&
-	       cmd->text.n + n <= IMAP_COMMAND_MAX;
+	return n <= max && count < IMAP_LITERALS_MAX && cmd->text.n + n <= IMAP_COMMAND_MAX;
 }
 
 /* A literal that is not wanted. 1: dropped, the command goes on; 0: refused,
@@ -186,8 +180,7 @@ CO_FN static int take_literal(struct imap_cmd *cmd, uint64_t n, bool sync)
 
 /* One line's literal. 1: go on reading; 0: the command is complete or
  * refused; <0: the end. */
-CO_FN static int line_literal(struct imap_cmd *cmd, struct slice line,
-			      bool ok, unsigned *count)
+CO_FN static int line_literal(struct imap_cmd *cmd, struct slice line, bool ok, unsigned *count)
 {
 	uint64_t n = 0;
 	bool sync = true;

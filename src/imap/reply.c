@@ -8,8 +8,8 @@
 #include "imap/write.h"
 #include "mime/charset.h"
 
-__attribute__((format(printf, 3, 0))) static int
-set_reply(struct imap_cmd *cmd, const char *word, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static int set_reply(struct imap_cmd *cmd, const char *word,
+							   const char *fmt, va_list ap)
 {
 	buf_reset(&cmd->reply);
 	buf_adds(&cmd->reply, word);
@@ -59,8 +59,7 @@ int imap_syntax(struct imap_cmd *cmd)
 		return imap_no(cmd, "[LIMIT] Command asks for too much");
 	}
 	if (cmd->verb && cmd->verb->name.n) {
-		return imap_bad(cmd, "Bad arguments to %.*s",
-				SLICE_ARG(cmd->verb->name));
+		return imap_bad(cmd, "Bad arguments to %.*s", SLICE_ARG(cmd->verb->name));
 	}
 	return imap_bad(cmd, "Bad arguments");
 }
@@ -92,8 +91,7 @@ int imap_store_no(struct imap_cmd *cmd, int r, const struct err *e)
 	}
 	if (r != -ECANCELED) {
 		conn_log(imap_conn(cmd->s), LOG_ERROR, "imap.store_error",
-			 LOG_S("verb", cmd->verb ? cmd->verb->name : S("")),
-			 LOG_I("code", r),
+			 LOG_S("verb", cmd->verb ? cmd->verb->name : S("")), LOG_I("code", r),
 			 LOG_C("err", e ? err_str(e, text, sizeof(text)) : ""));
 	}
 	return imap_no(cmd, "[UNAVAILABLE] Temporary failure, try again later");
@@ -121,13 +119,11 @@ CO_FN void imap_send_reply(struct imap_cmd *cmd)
 	conn_write(c, S("\r\n"));
 }
 
-bool imap_mailbox_canon(struct arena *a, struct slice raw,
-			struct slice *name_out)
+bool imap_mailbox_canon(struct arena *a, struct slice raw, struct slice *name_out)
 {
 	struct buf utf8 = BUF_INIT(4 * STORE_NAME_MAX);
 	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
-	bool ok = raw.n <= 4 * STORE_NAME_MAX &&
-		  mutf7_to_utf8(raw, &utf8) == 0 && !utf8.err &&
+	bool ok = raw.n <= 4 * STORE_NAME_MAX && mutf7_to_utf8(raw, &utf8) == 0 && !utf8.err &&
 		  store_name_canon(buf_slice(&utf8), &canon) == STORE_OK;
 
 	if (ok) {

@@ -151,8 +151,7 @@ static struct slice folded(struct parser *p)
 	struct buf b = BUF_INIT(8 * raw.n + 64);
 	struct slice out = { 0 };
 
-	if (!p->c->err && ((p->ascii_only && slice_has_8bit(raw)) ||
-			   utf8_fold(&b, raw) < 0)) {
+	if (!p->c->err && ((p->ascii_only && slice_has_8bit(raw)) || utf8_fold(&b, raw) < 0)) {
 		cur_fail(p->c, -EINVAL);
 	}
 	if (!p->c->err) {
@@ -165,8 +164,7 @@ static struct slice folded(struct parser *p)
 	return out;
 }
 
-static void key_args(struct parser *p, const struct key *k,
-		     struct search_op *op)
+static void key_args(struct parser *p, const struct key *k, struct search_op *op)
 {
 	cur_sp(p->c);
 	switch (k->arg) {
@@ -300,18 +298,14 @@ static bool charset(struct parser *p)
 	}
 	name = imap_parse_astring(p->c, p->a);
 	cur_sp(p->c);
-	p->ascii_only = slice_ieq(name, S("US-ASCII")) ||
-			slice_ieq(name, S("ASCII"));
+	p->ascii_only = slice_ieq(name, S("US-ASCII")) || slice_ieq(name, S("ASCII"));
 	return p->c->err || p->ascii_only || slice_ieq(name, S("UTF-8"));
 }
 
-int search_parse(struct cur *c, struct arena *a, uint32_t star_seq,
-		 uint32_t star_uid, struct search_prog *out)
+int search_parse(struct cur *c, struct arena *a, uint32_t star_seq, uint32_t star_uid,
+		 struct search_prog *out)
 {
-	struct parser p = { .c = c,
-			    .a = a,
-			    .star_seq = star_seq,
-			    .star_uid = star_uid };
+	struct parser p = { .c = c, .a = a, .star_seq = star_seq, .star_uid = star_uid };
 
 	if (!charset(&p)) {
 		return SEARCH_BADCHARSET;
@@ -351,8 +345,7 @@ static unsigned char and3(unsigned char x, unsigned char y)
 	if (x == SEARCH_FALSE || y == SEARCH_FALSE) {
 		return SEARCH_FALSE;
 	}
-	return x == SEARCH_TRUE && y == SEARCH_TRUE ? SEARCH_TRUE
-						    : SEARCH_UNKNOWN;
+	return x == SEARCH_TRUE && y == SEARCH_TRUE ? SEARCH_TRUE : SEARCH_UNKNOWN;
 }
 
 static unsigned char not3(unsigned char x)
@@ -360,8 +353,7 @@ static unsigned char not3(unsigned char x)
 	return x == SEARCH_UNKNOWN ? x : !x;
 }
 
-enum search_truth search_eval(const struct search_prog *p,
-			      const unsigned char *vals)
+enum search_truth search_eval(const struct search_prog *p, const unsigned char *vals)
 {
 	/* Each open frame holds at most one value besides the one just made. */
 	unsigned char s[2 * SEARCH_DEPTH_MAX + 4];

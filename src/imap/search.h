@@ -13,7 +13,7 @@
 #include "base/cur.h"
 #include "imap/seqset.h"
 
-#define SEARCH_DEPTH_MAX 32   /* NOT, OR and parentheses in each other */
+#define SEARCH_DEPTH_MAX 32 /* NOT, OR and parentheses in each other */
 #define SEARCH_OPS_MAX 1000
 
 enum search_kind {
@@ -69,7 +69,7 @@ struct search_prog {
 
 enum search_result {
 	SEARCH_OK = 0,
-	SEARCH_TOO_MUCH = 1,	/* depth or number of keys */
+	SEARCH_TOO_MUCH = 1, /* depth or number of keys */
 	SEARCH_BADCHARSET = 2
 };
 
@@ -78,13 +78,12 @@ enum search_result {
  * end of the cursor. star_seq, star_uid: what '*' stands for. An
  * enum search_result, or -errno (c->err).
  */
-int search_parse(struct cur *c, struct arena *a, uint32_t star_seq,
-		 uint32_t star_uid, struct search_prog *out);
+int search_parse(struct cur *c, struct arena *a, uint32_t star_seq, uint32_t star_uid,
+		 struct search_prog *out);
 enum search_price search_price(enum search_kind kind);
 
 enum search_truth { SEARCH_FALSE, SEARCH_TRUE, SEARCH_UNKNOWN };
 /* vals[i]: truth of leaf i (connectives are ignored). */
-enum search_truth search_eval(const struct search_prog *p,
-			      const unsigned char *vals);
+enum search_truth search_eval(const struct search_prog *p, const unsigned char *vals);
 
 #endif

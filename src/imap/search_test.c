@@ -82,14 +82,14 @@ static void test_programs(void **state)
 	prog("KEYWORD $x UNKEYWORD y", "kk&");
 	prog("LARGER 10 SMALLER 0", "LS&");
 	prog("BEFORE 1-Jan-2020 ON \"2-Feb-2020\" SINCE 3-Mar-2020", "bo&i&");
-	prog("SENTBEFORE 1-Jan-2020 SENTON 1-Jan-2020 SENTSINCE 1-Jan-2020",
-	     "BO&I&");
+	prog("SENTBEFORE 1-Jan-2020 SENTON 1-Jan-2020 SENTSINCE 1-Jan-2020", "BO&I&");
 	prog("FROM a TO \"b c\" CC d BCC e SUBJECT f", "hh&h&h&h&");
 	prog("HEADER X-Y \"\" BODY b TEXT {3}\r\nabc", "hx&t&");
 	prog("CHARSET us-ascii ALL", "a");
 	prog("CHARSET \"utf-8\" SUBJECT {2}\r\n\xc3\xa9", "h");
 	prog("ANSWERED BCC a DRAFT FLAGGED UNANSWERED UNDELETED UNDRAFT "
-	     "UNFLAGGED", "fh&f&f&f&f&f&f&");
+	     "UNFLAGGED",
+	     "fh&f&f&f&f&f&f&");
 }
 
 static void test_bad(void **state)
@@ -148,16 +148,14 @@ static void test_depth(void **state)
 		}
 		assert_int_equal(parse(buf_slice(&b), &p), SEARCH_TOO_MUCH);
 	}
-	for (int depth = SEARCH_DEPTH_MAX; depth <= SEARCH_DEPTH_MAX + 1;
-	     depth++) {
+	for (int depth = SEARCH_DEPTH_MAX; depth <= SEARCH_DEPTH_MAX + 1; depth++) {
 		buf_reset(&b);
 		for (int i = 0; i < depth; i++) {
 			buf_adds(&b, "NOT ");
 		}
 		buf_adds(&b, "ALL");
 		assert_int_equal(parse(buf_slice(&b), &p),
-				 depth > SEARCH_DEPTH_MAX ? SEARCH_TOO_MUCH
-							  : SEARCH_OK);
+				 depth > SEARCH_DEPTH_MAX ? SEARCH_TOO_MUCH : SEARCH_OK);
 	}
 	buf_reset(&b);
 	for (int i = 0; i < 5000; i++) {
@@ -198,9 +196,9 @@ static enum search_truth eval(const char *in, const char *leaves)
 	assert_int_equal(parse(slice_cstr(in), &p), 0);
 	for (size_t i = 0; i < p.n; i++) {
 		if (p.ops[i].kind > SEARCH_NOT) {
-			vals[i] = *leaves == 't' ? SEARCH_TRUE :
-				  *leaves == 'f' ? SEARCH_FALSE :
-						   SEARCH_UNKNOWN;
+			vals[i] = *leaves == 't'   ? SEARCH_TRUE
+				  : *leaves == 'f' ? SEARCH_FALSE
+						   : SEARCH_UNKNOWN;
 			leaves++;
 		}
 	}
@@ -219,8 +217,7 @@ static void test_truth(void **state)
 	assert_int_equal(eval("NOT BODY x", "?"), SEARCH_UNKNOWN);
 	assert_int_equal(eval("NOT BODY x", "f"), SEARCH_TRUE);
 	assert_int_equal(eval("NOT (SEEN BODY x) ALL", "f?t"), SEARCH_TRUE);
-	assert_int_equal(eval("OR NOT SEEN (NEW BODY x)", "tf?"),
-			 SEARCH_FALSE);
+	assert_int_equal(eval("OR NOT SEEN (NEW BODY x)", "tf?"), SEARCH_FALSE);
 }
 
 static void test_details(void **state)

@@ -25,8 +25,7 @@ static uint32_t seq_number(struct cur *c, uint32_t star, bool *is_star)
 }
 
 /* One element; false if it is empty ('*' in an empty mailbox). */
-static bool seq_element(struct cur *c, uint32_t star, struct seqset *s,
-			struct seq_range *out)
+static bool seq_element(struct cur *c, uint32_t star, struct seqset *s, struct seq_range *out)
 {
 	bool has_star = false;
 	uint32_t a = seq_number(c, star, &has_star);
@@ -75,15 +74,13 @@ static size_t count_elements(const struct cur *c)
 	struct slice rest = cur_rest(c);
 	size_t n = 1;
 
-	for (size_t i = 0; i < rest.n && rest.p[i] != ' ' && rest.p[i] != ')';
-	     i++) {
+	for (size_t i = 0; i < rest.n && rest.p[i] != ' ' && rest.p[i] != ')'; i++) {
 		n += rest.p[i] == ',';
 	}
 	return n;
 }
 
-int seqset_parse(struct cur *c, struct arena *a, uint32_t star,
-		 struct seqset *out)
+int seqset_parse(struct cur *c, struct arena *a, uint32_t star, struct seqset *out)
 {
 	struct seqset s = { 0 };
 

@@ -26,8 +26,7 @@ struct seqset {
  * (an empty mailbox) ranges with '*' are empty. 0, or c->err set: -EINVAL for
  * syntax and 0, -ERANGE beyond 32 bits, -ENOMEM.
  */
-int seqset_parse(struct cur *c, struct arena *a, uint32_t star,
-		 struct seqset *out);
+int seqset_parse(struct cur *c, struct arena *a, uint32_t star, struct seqset *out);
 bool seqset_has(const struct seqset *s, uint32_t v);
 /* Writes numbers as a set, in their order; runs become ranges. */
 void seqset_write(struct buf *b, const uint32_t *v, size_t n);

@@ -10,8 +10,7 @@
 #include "imap/seqset.h"
 
 /* The set as text after merging, or the error. */
-static void check(const char *in, uint32_t star, int want_err,
-		  const char *want)
+static void check(const char *in, uint32_t star, int want_err, const char *want)
 {
 	struct arena a;
 	struct cur c = cur_init(slice_cstr(in));
@@ -130,8 +129,7 @@ static void test_has(void **state)
 	arena_init(&a, 4096);
 	assert_int_equal(seqset_parse(&c, &a, 5, &s), 0);
 	for (uint32_t i = 0; i < 20; i++) {
-		bool want = (i >= 2 && i <= 4) || i == 8 ||
-			    (i >= 10 && i <= 12);
+		bool want = (i >= 2 && i <= 4) || i == 8 || (i >= 10 && i <= 12);
 		assert_int_equal(seqset_has(&s, i), want);
 	}
 	s.n = 0;

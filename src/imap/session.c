@@ -29,15 +29,13 @@ static unsigned error_max(const struct imap *s)
 
 int64_t imap_idle_ms(const struct imap *s)
 {
-	return s->base.env->idle_timeout_ms ? s->base.env->idle_timeout_ms
-					    : IMAP_IDLE_MS;
+	return s->base.env->idle_timeout_ms ? s->base.env->idle_timeout_ms : IMAP_IDLE_MS;
 }
 
 bool imap_privacy(const struct imap *s)
 {
 	return s->base.conn.tls_active ||
-	       (s->base.env->cleartext_loopback &&
-		net_addr_is_loopback(&s->base.conn.peer));
+	       (s->base.env->cleartext_loopback && net_addr_is_loopback(&s->base.conn.peer));
 }
 
 /* ---- capabilities ----------------------------------------------------------- */
@@ -119,8 +117,7 @@ CO_FN static int open_account(struct imap *s)
 {
 	struct err e = ERR_INIT;
 	char text[256];
-	int r = store_account_open(s->base.env->store, s->id.account,
-				   &s->account, &e);
+	int r = store_account_open(s->base.env->store, s->id.account, &s->account, &e);
 
 	if (r != STORE_OK) {
 		conn_log(imap_conn(s), LOG_ERROR, "imap.account_error",
@@ -132,8 +129,7 @@ CO_FN static int open_account(struct imap *s)
 
 static bool must_move(const struct imap *s)
 {
-	struct co_loop *home =
-		store_home(s->base.env->store, s->id.account);
+	struct co_loop *home = store_home(s->base.env->store, s->id.account);
 
 	return home && co_loop_self() && home != co_loop_self();
 }
@@ -149,11 +145,9 @@ CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how)
 	}
 	s->state = IMAP_AUTHED;
 	s->errors = 0;
-	conn_log(imap_conn(s), LOG_INFO, "imap.login",
-		 LOG_C("user", s->id.address), LOG_C("method", how),
-		 LOG_C("tls", s->base.conn.tls_active ?
-				      s->base.conn.tls_info.version :
-				      "none"));
+	conn_log(imap_conn(s), LOG_INFO, "imap.login", LOG_C("user", s->id.address),
+		 LOG_C("method", how),
+		 LOG_C("tls", s->base.conn.tls_active ? s->base.conn.tls_info.version : "none"));
 	imap_capabilities(s, &caps);
 	imap_ok(cmd, "[CAPABILITY %.*s] Logged in", SLICE_ARG(caps));
 	buf_fini(&caps);
@@ -165,8 +159,7 @@ CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user)
 	struct imap *s = cmd->s;
 
 	conn_log(imap_conn(s), LOG_WARN, "imap.login_failed",
-		 LOG_S("user", slice_sub(user, 0, AUTH_ADDR_MAX)),
-		 LOG_I("code", r));
+		 LOG_S("user", slice_sub(user, 0, AUTH_ADDR_MAX)), LOG_I("code", r));
 	if (r == AUTH_FAILED) {
 		imap_no(cmd, "[AUTHENTICATIONFAILED] Authentication failed");
 	} else {
@@ -185,8 +178,7 @@ CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user)
 CO_FN static void count_error(struct imap_cmd *cmd)
 {
 	struct imap *s = cmd->s;
-	unsigned max = s->state == IMAP_NOTAUTH ? IMAP_UNKNOWN_PRE
-						: error_max(s);
+	unsigned max = s->state == IMAP_NOTAUTH ? IMAP_UNKNOWN_PRE : error_max(s);
 
 	if (cmd->bad && ++s->errors >= max) {
 		imap_send_reply(cmd);
@@ -201,9 +193,7 @@ CO_FN static void finish(struct imap_cmd *cmd)
 	unsigned flags = cmd->verb ? cmd->verb->flags : VERB_NO_SYNC;
 
 	if (!s->ending && !cmd->bad && !(flags & VERB_NO_SYNC)) {
-		imap_view_sync(s, &cmd->arena,
-			       cmd->uid || !(flags & VERB_USES_SEQS),
-			       cmd->uid);
+		imap_view_sync(s, &cmd->arena, cmd->uid || !(flags & VERB_USES_SEQS), cmd->uid);
 	}
 	count_error(cmd);
 	imap_send_reply(cmd);
@@ -242,16 +232,14 @@ CO_FN bool imap_stopping(struct imap *s)
 
 void imap_bye_cut(struct imap *s)
 {
-	imap_bye(s, s->base.revoked ?
-			    "Your login was withdrawn" :
-			    "[UNAVAILABLE] Server is shutting down");
+	imap_bye(s, s->base.revoked ? "Your login was withdrawn"
+				    : "[UNAVAILABLE] Server is shutting down");
 }
 
 /* Until when may the client be silent? */
 static int64_t patience(const struct imap *s)
 {
-	return s->state == IMAP_NOTAUTH ? s->login_deadline
-					: clock_in_ms(imap_idle_ms(s));
+	return s->state == IMAP_NOTAUTH ? s->login_deadline : clock_in_ms(imap_idle_ms(s));
 }
 
 /* Waits for the next command. 0, or <0 with a BYE said if that is of use. */
@@ -300,8 +288,8 @@ CO_FN static void say_end(struct imap *s, int r)
 		imap_bye(s, "Logged out for inactivity");
 	}
 	conn_log(c, LOG_INFO, "imap.end", LOG_C("user", s->id.address),
-		 LOG_I("in", c->s ? c->s->bytes_in : 0),
-		 LOG_I("out", c->s ? c->s->bytes_out : 0), LOG_I("code", r));
+		 LOG_I("in", c->s ? c->s->bytes_in : 0), LOG_I("out", c->s ? c->s->bytes_out : 0),
+		 LOG_I("code", r));
 }
 
 CO_FN static int imap_run(struct session *session)
@@ -312,9 +300,8 @@ CO_FN static int imap_run(struct session *session)
 
 	co_enter();
 	if (!s->greeted) {
-		s->login_deadline = clock_in_ms(env->login_timeout_ms ?
-							env->login_timeout_ms :
-							IMAP_LOGIN_MS);
+		s->login_deadline =
+			clock_in_ms(env->login_timeout_ms ? env->login_timeout_ms : IMAP_LOGIN_MS);
 		s->base.conn.timeout_ms = IMAP_LOGIN_MS;
 		greet(s);
 	}
@@ -356,13 +343,10 @@ static uint64_t imap_account(const struct session *session)
 	return ((const struct imap *)session)->id.account;
 }
 
-static const struct session_ops imap_ops = { imap_run, imap_home, imap_free,
-					     imap_account };
+static const struct session_ops imap_ops = { imap_run, imap_home, imap_free, imap_account };
 
-int imap_session_new(const struct proto_env *env, struct stream **sp,
-		     const struct net_addr *peer,
-		     const struct net_addr *local, struct tls_ctx *tls,
-		     struct session **out)
+int imap_session_new(const struct proto_env *env, struct stream **sp, const struct net_addr *peer,
+		     const struct net_addr *local, struct tls_ctx *tls, struct session **out)
 {
 	struct imap *s = calloc(1, sizeof(*s));
 

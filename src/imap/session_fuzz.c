@@ -19,10 +19,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 #define LOGIN "l LOGIN fay@example.test pw\r\n"
-#define MAIL                                                                 \
-	"From: a <b@c>\r\nSubject: =?utf-8?Q?=C3=A9?= x\r\n"                 \
-	"Content-Type: multipart/mixed; boundary=b\r\n\r\n"                  \
-	"--b\r\n\r\ntext\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"     \
+#define MAIL                                                             \
+	"From: a <b@c>\r\nSubject: =?utf-8?Q?=C3=A9?= x\r\n"             \
+	"Content-Type: multipart/mixed; boundary=b\r\n\r\n"              \
+	"--b\r\n\r\ntext\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n" \
 	"Subject: in\r\n\r\ninner\r\n--b--\r\n"
 
 struct world {
@@ -34,9 +34,7 @@ struct world {
 CO_FN static void world_open(struct world *w)
 {
 	struct store_opts so = { .message_max = 1 << 20 };
-	struct auth_opts ao = { .argon_memory_kib = 8,
-				.argon_passes = 1,
-				.no_delays = true };
+	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 	struct err e = ERR_INIT;
 	uint64_t id = 0;
 	int r = kv_mem_open(&w->kv);
@@ -74,8 +72,7 @@ static void prelude(struct buf *in, unsigned state)
 		return;
 	}
 	for (int i = 0; i < 3; i++) {
-		buf_printf(in, "p APPEND INBOX (\\Seen k%d) {%zu+}\r\n", i,
-			   sizeof(MAIL) - 1);
+		buf_printf(in, "p APPEND INBOX (\\Seen k%d) {%zu+}\r\n", i, sizeof(MAIL) - 1);
 		buf_add(in, S(MAIL "\r\n"));
 	}
 	buf_add(in, S("s SELECT INBOX\r\n"));

@@ -52,9 +52,7 @@ struct talk {
 CO_FN static void house_open(struct house *h)
 {
 	struct store_opts so = { .loops = h->loops, .n_loops = h->n_loops };
-	struct auth_opts ao = { .argon_memory_kib = 8,
-				.argon_passes = 1,
-				.no_delays = true };
+	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 	struct err e = ERR_INIT;
 
 	assert_int_equal(kv_mem_open(&h->kv), 0);
@@ -63,9 +61,7 @@ CO_FN static void house_open(struct house *h)
 	assert_int_equal(store_open(&so, &h->store, &e), 0);
 	assert_int_equal(auth_open(&ao, &h->auth, &e), 0);
 	assert_int_equal(auth_domain_add(h->auth, S("example.test"), &e), 0);
-	assert_int_equal(auth_account_add(h->auth, S("ann@example.test"),
-					  S("pw"), &h->id, &e),
-			 0);
+	assert_int_equal(auth_account_add(h->auth, S("ann@example.test"), S("pw"), &h->id, &e), 0);
 	assert_int_equal(store_account_create(h->store, h->id, 0, 0, &e), 0);
 	h->env.hostname = "test.example";
 	h->env.store = h->store;
@@ -125,15 +121,10 @@ CO_FN static void talk_open(struct talk *t, struct house *h)
 
 	*t = (struct talk){ .h = h };
 	buf_init(&t->said, 64u << 20);
-	assert_int_equal(socketpair(AF_UNIX,
-				    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-				    0, fd),
-			 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
 	assert_int_equal(stream_sock_new(fd[0], &st), 0);
 	assert_int_equal(stream_sock_new(fd[1], &t->client), 0);
-	assert_int_equal(imap_session_new(&h->env, &st, NULL, NULL, NULL,
-					  &t->s),
-			 0);
+	assert_int_equal(imap_session_new(&h->env, &st, NULL, NULL, NULL, &t->s), 0);
 	assert_int_equal(co_spawn("imap-test", serve, t, &t->co), 0);
 }
 
@@ -228,8 +219,7 @@ CO_FN static void idle_timeout(struct house *h)
 
 CO_FN static void cancelled(struct house *h)
 {
-	static const struct slice states[] = { S("b NOOP\r\n"),
-					       S("i IDLE\r\n") };
+	static const struct slice states[] = { S("b NOOP\r\n"), S("i IDLE\r\n") };
 
 	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
 		struct talk t;
@@ -255,7 +245,7 @@ CO_FN static void idle_wakes(struct house *h)
 	say(&a, S(LOGIN "s SELECT INBOX\r\ni IDLE\r\n"));
 	hear(&a, S("+ idling\r\n"));
 	say(&b, S(LOGIN "p APPEND INBOX {6+}\r\na: b\r\n\r\n"
-		  "q APPEND INBOX {6+}\r\na: c\r\n\r\n"));
+			"q APPEND INBOX {6+}\r\na: c\r\n\r\n"));
 	hear(&b, S("q OK ["));
 	hear(&a, S(" EXISTS\r\n"));
 	say(&b, S("s SELECT INBOX\r\nt STORE 1 +FLAGS (\\Deleted)\r\n"));
@@ -286,8 +276,7 @@ CO_FN static void does_not_read(struct house *h)
 	hear(&t, S("l OK "));
 	for (int i = 0; i < 3; i++) {
 		char line[64];
-		snprintf(line, sizeof(line), "p APPEND INBOX {%zu+}\r\n",
-			 big.n);
+		snprintf(line, sizeof(line), "p APPEND INBOX {%zu+}\r\n", big.n);
 		say(&t, slice_cstr(line));
 		say(&t, buf_slice(&big));
 		say(&t, S("\r\n"));
@@ -338,11 +327,11 @@ static void run_case(void (*fn)(struct house *h))
 	co_loop_free(&l);
 }
 
-#define CASE(name)                          \
+#define CASE(name)                            \
 	static void test_##name(void **state) \
-	{                                   \
-		(void)state;                \
-		run_case(name);             \
+	{                                     \
+		(void)state;                  \
+		run_case(name);               \
 	}
 CASE(login_timeout)
 CASE(idle_timeout)
@@ -385,11 +374,9 @@ CO_FN static void moves(struct pair *p)
 		uint64_t id = 0;
 		snprintf(user, sizeof(user), "u%d@example.test", i);
 		snprintf(login, sizeof(login), "l LOGIN %s pw\r\n", user);
-		assert_int_equal(auth_account_add(p->h.auth, slice_cstr(user),
-						  S("pw"), &id, &e),
+		assert_int_equal(auth_account_add(p->h.auth, slice_cstr(user), S("pw"), &id, &e),
 				 0);
-		assert_int_equal(store_account_create(p->h.store, id, 0, 0, &e),
-				 0);
+		assert_int_equal(store_account_create(p->h.store, id, 0, 0, &e), 0);
 		talk_open(&t, &p->h);
 		say(&t, slice_cstr(login));
 		say(&t, S("s SELECT INBOX\r\na APPEND INBOX {6+}\r\na: "
@@ -401,8 +388,7 @@ CO_FN static void moves(struct pair *p)
 		hear(&t, S("z OK Goodbye\r\n"));
 		hear(&t, S(""));
 		talk_close(&t);
-		assert_int_equal(t.moved,
-				 store_home(p->h.store, id) != co_loop_self());
+		assert_int_equal(t.moved, store_home(p->h.store, id) != co_loop_self());
 		p->moved += t.moved;
 	}
 }
@@ -443,12 +429,9 @@ static void test_moves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_login_timeout),
-		cmocka_unit_test(test_idle_timeout),
-		cmocka_unit_test(test_cancelled),
-		cmocka_unit_test(test_idle_wakes),
-		cmocka_unit_test(test_does_not_read),
-		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_login_timeout), cmocka_unit_test(test_idle_timeout),
+		cmocka_unit_test(test_cancelled),     cmocka_unit_test(test_idle_wakes),
+		cmocka_unit_test(test_does_not_read), cmocka_unit_test(test_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

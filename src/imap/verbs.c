@@ -11,57 +11,43 @@
 #define ANY (PRE | IN)
 
 static const struct verb verbs[] = {
-	{ S("CAPABILITY"), ANY, 0, 0, imap_cmd_capability,
-	  "what the server can do now" },
+	{ S("CAPABILITY"), ANY, 0, 0, imap_cmd_capability, "what the server can do now" },
 	{ S("NOOP"), ANY, 0, 0, imap_cmd_noop, "asks for news" },
 	{ S("LOGOUT"), ANY, VERB_NO_SYNC, 0, imap_cmd_logout, "goodbye" },
 	{ S("ID"), ANY, 0, 0, imap_cmd_id, "who is who (RFC 2971)" },
 	{ S("STARTTLS"), PRE, VERB_NO_SYNC | VERB_LAST, 0, imap_cmd_starttls,
 	  "turns the connection into TLS" },
-	{ S("AUTHENTICATE"), PRE, VERB_NO_SYNC | VERB_NEEDS_TLS, 0,
-	  imap_cmd_authenticate, "logs in by SASL" },
+	{ S("AUTHENTICATE"), PRE, VERB_NO_SYNC | VERB_NEEDS_TLS, 0, imap_cmd_authenticate,
+	  "logs in by SASL" },
 	{ S("LOGIN"), PRE, VERB_NO_SYNC | VERB_NEEDS_TLS, 0, imap_cmd_login,
 	  "logs in by user name and password" },
-	{ S("ENABLE"), IN, 0, 0, imap_cmd_enable,
-	  "switches extensions on (RFC 5161)" },
-	{ S("SELECT"), IN, VERB_NO_SYNC, 0, imap_cmd_select,
-	  "opens a mailbox" },
-	{ S("EXAMINE"), IN, VERB_NO_SYNC, 0, imap_cmd_examine,
-	  "opens a mailbox read-only" },
+	{ S("ENABLE"), IN, 0, 0, imap_cmd_enable, "switches extensions on (RFC 5161)" },
+	{ S("SELECT"), IN, VERB_NO_SYNC, 0, imap_cmd_select, "opens a mailbox" },
+	{ S("EXAMINE"), IN, VERB_NO_SYNC, 0, imap_cmd_examine, "opens a mailbox read-only" },
 	{ S("CREATE"), IN, 0, 0, imap_cmd_create, "makes a mailbox" },
 	{ S("DELETE"), IN, 0, 0, imap_cmd_delete, "removes a mailbox" },
 	{ S("RENAME"), IN, 0, 0, imap_cmd_rename, "renames a mailbox" },
-	{ S("SUBSCRIBE"), IN, 0, 0, imap_cmd_subscribe,
-	  "adds a name to the subscriptions" },
-	{ S("UNSUBSCRIBE"), IN, 0, 0, imap_cmd_unsubscribe,
-	  "takes a name off the subscriptions" },
+	{ S("SUBSCRIBE"), IN, 0, 0, imap_cmd_subscribe, "adds a name to the subscriptions" },
+	{ S("UNSUBSCRIBE"), IN, 0, 0, imap_cmd_unsubscribe, "takes a name off the subscriptions" },
 	{ S("LIST"), IN, 0, 0, imap_cmd_list, "names of mailboxes" },
 	{ S("LSUB"), IN, 0, 0, imap_cmd_lsub, "subscribed names" },
 	{ S("STATUS"), IN, 0, 0, imap_cmd_status, "counts of a mailbox" },
-	{ S("NAMESPACE"), IN, 0, 0, imap_cmd_namespace,
-	  "prefixes of names (RFC 2342)" },
-	{ S("APPEND"), IN, 0, 0, imap_cmd_append,
-	  "puts a message into a mailbox" },
+	{ S("NAMESPACE"), IN, 0, 0, imap_cmd_namespace, "prefixes of names (RFC 2342)" },
+	{ S("APPEND"), IN, 0, 0, imap_cmd_append, "puts a message into a mailbox" },
 	{ S("IDLE"), IN, 0, 0, imap_cmd_idle, "waits for news (RFC 2177)" },
 	{ S("CHECK"), SEL, 0, 0, imap_cmd_noop, "like NOOP" },
 	{ S("CLOSE"), SEL, VERB_NO_SYNC, 0, imap_cmd_close,
 	  "expunges quietly and leaves the mailbox" },
-	{ S("UNSELECT"), SEL, VERB_NO_SYNC, 0, imap_cmd_unselect,
-	  "leaves the mailbox (RFC 3691)" },
+	{ S("UNSELECT"), SEL, VERB_NO_SYNC, 0, imap_cmd_unselect, "leaves the mailbox (RFC 3691)" },
 	{ S("EXPUNGE"), SEL, IMAP_VERB_UID, 0, imap_cmd_expunge,
 	  "removes messages marked \\Deleted" },
-	{ S("SEARCH"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0,
-	  imap_cmd_search, "finds messages" },
-	{ S("FETCH"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_fetch,
-	  "reads messages" },
-	{ S("STORE"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_store,
-	  "changes flags" },
-	{ S("COPY"), SEL, IMAP_VERB_UID, 0, imap_cmd_copy,
-	  "copies messages to a mailbox" },
+	{ S("SEARCH"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_search, "finds messages" },
+	{ S("FETCH"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_fetch, "reads messages" },
+	{ S("STORE"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_store, "changes flags" },
+	{ S("COPY"), SEL, IMAP_VERB_UID, 0, imap_cmd_copy, "copies messages to a mailbox" },
 	{ S("MOVE"), SEL, IMAP_VERB_UID, 0, imap_cmd_move,
 	  "moves messages to a mailbox (RFC 6851)" },
-	{ S("UID"), SEL, 0, 0, imap_cmd_uid,
-	  "COPY, EXPUNGE, FETCH, MOVE, SEARCH, STORE by UID" },
+	{ S("UID"), SEL, 0, 0, imap_cmd_uid, "COPY, EXPUNGE, FETCH, MOVE, SEARCH, STORE by UID" },
 };
 
 const struct verb *imap_verbs(size_t *n_out)
@@ -107,8 +93,7 @@ CO_FN int imap_cmd_uid(void *session, void *command)
 	while (ascii_isalpha((unsigned char)MAX(cur_peek(&cmd->c), 0))) {
 		cur_byte(&cmd->c);
 	}
-	v = verb_find(verbs, ARRAY_LEN(verbs),
-		      slice_make(at, (size_t)(cmd->c.p - at)));
+	v = verb_find(verbs, ARRAY_LEN(verbs), slice_make(at, (size_t)(cmd->c.p - at)));
 	if (cmd->c.err || !v || !(v->flags & IMAP_VERB_UID)) {
 		return imap_bad(cmd, "Unknown UID command");
 	}

@@ -41,22 +41,20 @@ CO_FN void imap_view_flags(struct imap *s, struct arena *a)
 		conn_write(c, S("* OK [PERMANENTFLAGS (\\Answered \\Flagged "
 				"\\Deleted \\Seen \\Draft"));
 		conn_write(c, buf_slice(&words));
-		conn_write(c, n < STORE_KEYWORDS_MAX
-				      ? S(" \\*)] Flags are kept\r\n")
-				      : S(")] Flags are kept\r\n"));
+		conn_write(c, n < STORE_KEYWORDS_MAX ? S(" \\*)] Flags are kept\r\n")
+						     : S(")] Flags are kept\r\n"));
 	}
 	buf_fini(&words);
 }
 
-CO_FN static void announce_changed(struct imap *s, struct arena *a,
-				   const struct store_diff *d, bool with_uid)
+CO_FN static void announce_changed(struct imap *s, struct arena *a, const struct store_diff *d,
+				   bool with_uid)
 {
 	struct buf line = BUF_INIT(IMAP_LINE_MAX);
 	struct slice *names = NULL;
 	size_t n = 0;
 
-	if (d->n_changed == 0 ||
-	    store_keywords(s->mbox, a, &names, &n) != STORE_OK) {
+	if (d->n_changed == 0 || store_keywords(s->mbox, a, &names, &n) != STORE_OK) {
 		return;
 	}
 	for (size_t i = 0; i < d->n_changed; i++) {
@@ -71,16 +69,14 @@ CO_FN static void announce_changed(struct imap *s, struct arena *a,
 			buf_printf(&line, "UID %u ", m.uid);
 		}
 		buf_add(&line, S("FLAGS "));
-		imap_put_flags(&line, m.flags, names, n,
-			       store_view_recent(s->view, seq));
+		imap_put_flags(&line, m.flags, names, n, store_view_recent(s->view, seq));
 		buf_add(&line, S(")\r\n"));
 		conn_write(imap_conn(s), buf_slice(&line));
 	}
 	buf_fini(&line);
 }
 
-CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges,
-			 bool with_uid)
+CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool with_uid)
 {
 	struct conn *c = imap_conn(s);
 	struct arena_mark mark = arena_mark(a);
@@ -96,9 +92,8 @@ CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges,
 		r = store_view_sync(s->view, expunges, a, &d);
 	}
 	if (r != STORE_OK) {
-		imap_bye(s, r == STORE_GONE ?
-				    "The selected mailbox was deleted" :
-				    "[UNAVAILABLE] Mailbox cannot be read");
+		imap_bye(s, r == STORE_GONE ? "The selected mailbox was deleted"
+					    : "[UNAVAILABLE] Mailbox cannot be read");
 		return r;
 	}
 	for (size_t i = 0; i < d.n_expunged; i++) {
@@ -128,24 +123,22 @@ uint32_t imap_view_star(const struct imap *s, bool uid)
 }
 
 /* The numbers of one range: from *lo_out to below *hi_out. */
-static void range_seqs(const struct imap *s, const struct seq_range *r,
-		       bool uid, uint32_t *lo_out, uint32_t *hi_out)
+static void range_seqs(const struct imap *s, const struct seq_range *r, bool uid, uint32_t *lo_out,
+		       uint32_t *hi_out)
 {
 	uint32_t count = store_view_count(s->view);
 
 	if (uid) {
 		*lo_out = store_view_lower(s->view, r->lo);
-		*hi_out = r->hi == UINT32_MAX ?
-				  count + 1 :
-				  store_view_lower(s->view, r->hi + 1);
+		*hi_out = r->hi == UINT32_MAX ? count + 1 : store_view_lower(s->view, r->hi + 1);
 	} else {
 		*lo_out = r->lo;
 		*hi_out = MIN(r->hi, count) + 1;
 	}
 }
 
-int imap_view_select(const struct imap *s, const struct seqset *set, bool uid,
-		     struct arena *a, uint32_t **seqs_out, size_t *n_out)
+int imap_view_select(const struct imap *s, const struct seqset *set, bool uid, struct arena *a,
+		     uint32_t **seqs_out, size_t *n_out)
 {
 	size_t total = 0;
 	size_t n = 0;
@@ -181,12 +174,10 @@ bool imap_view_set(struct imap_cmd *cmd, uint32_t **seqs_out, size_t *n_out)
 {
 	struct imap *s = cmd->s;
 	struct seqset set;
-	int r = seqset_parse(&cmd->c, &cmd->arena, imap_view_star(s, cmd->uid),
-			     &set);
+	int r = seqset_parse(&cmd->c, &cmd->arena, imap_view_star(s, cmd->uid), &set);
 
 	if (r == 0) {
-		r = imap_view_select(s, &set, cmd->uid, &cmd->arena, seqs_out,
-				     n_out);
+		r = imap_view_select(s, &set, cmd->uid, &cmd->arena, seqs_out, n_out);
 		if (r == -EINVAL) {
 			imap_bad(cmd, "No message has that number");
 			return false;
@@ -199,9 +190,8 @@ bool imap_view_set(struct imap_cmd *cmd, uint32_t **seqs_out, size_t *n_out)
 	return r == 0;
 }
 
-int imap_view_uids(const struct imap *s, const uint32_t *seqs, size_t n,
-		   struct arena *a, uint32_t **uids_out, size_t *n_out,
-		   size_t *gone_out)
+int imap_view_uids(const struct imap *s, const uint32_t *seqs, size_t n, struct arena *a,
+		   uint32_t **uids_out, size_t *n_out, size_t *gone_out)
 {
 	uint32_t *uids = arena_array(a, n, sizeof(uids[0]));
 	size_t k = 0;

@@ -104,17 +104,15 @@ static void put_word(struct buf *b, bool *first, struct slice w)
 	buf_add(b, w);
 }
 
-void imap_put_flags(struct buf *b, struct store_flags f,
-		    const struct slice *names, size_t n, bool recent)
+void imap_put_flags(struct buf *b, struct store_flags f, const struct slice *names, size_t n,
+		    bool recent)
 {
 	static const struct {
 		uint32_t bit;
 		struct slice name;
 	} system[] = {
-		{ STORE_ANSWERED, S("\\Answered") },
-		{ STORE_FLAGGED, S("\\Flagged") },
-		{ STORE_DELETED, S("\\Deleted") },
-		{ STORE_SEEN, S("\\Seen") },
+		{ STORE_ANSWERED, S("\\Answered") }, { STORE_FLAGGED, S("\\Flagged") },
+		{ STORE_DELETED, S("\\Deleted") },   { STORE_SEEN, S("\\Seen") },
 		{ STORE_DRAFT, S("\\Draft") },
 	};
 	bool first = true;
@@ -153,9 +151,8 @@ static void civil(int64_t days, int64_t *y, int *m, int *d)
 
 void imap_put_date(struct buf *b, int64_t unix_seconds, int zone)
 {
-	static const char month[12][4] = { "Jan", "Feb", "Mar", "Apr",
-					   "May", "Jun", "Jul", "Aug",
-					   "Sep", "Oct", "Nov", "Dec" };
+	static const char month[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 	/* Years 0 to 9999 have four digits; the store may hold any number. */
 	const int64_t lo = INT64_C(-62167219200) + 86400 * 2;
 	const int64_t hi = INT64_C(253402300799) - 86400 * 2;
@@ -169,9 +166,8 @@ void imap_put_date(struct buf *b, int64_t unix_seconds, int zone)
 	int d;
 
 	civil(days, &y, &m, &d);
-	buf_printf(b, "\"%2d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", d,
-		   month[m - 1], (int)y, s / 3600, s / 60 % 60, s % 60,
-		   z < 0 ? '-' : '+', (z < 0 ? -z : z) / 60,
+	buf_printf(b, "\"%2d-%s-%04d %02d:%02d:%02d %c%02d%02d\"", d, month[m - 1], (int)y,
+		   s / 3600, s / 60 % 60, s % 60, z < 0 ? '-' : '+', (z < 0 ? -z : z) / 60,
 		   (z < 0 ? -z : z) % 60);
 }
 
@@ -298,8 +294,7 @@ static void put_leaf(struct buf *b, const struct mime_part *p, bool ext)
 {
 	bool opaque = slice_ieq(p->type, S("multipart")) ||
 		      (slice_ieq(p->type, S("message")) &&
-		       (slice_ieq(p->subtype, S("rfc822")) ||
-			slice_ieq(p->subtype, S("global"))));
+		       (slice_ieq(p->subtype, S("rfc822")) || slice_ieq(p->subtype, S("global"))));
 
 	buf_addc(b, '(');
 	imap_put_string(b, opaque ? S("application") : p->type);
@@ -360,8 +355,7 @@ static void close_part(struct buf *b, const struct mime_part *p, bool ext)
 }
 
 /* A multipart needs at least one part (RFC 3501 "body-type-mpart"). */
-static void put_empty_multipart(struct buf *b, const struct mime_part *p,
-				bool ext)
+static void put_empty_multipart(struct buf *b, const struct mime_part *p, bool ext)
 {
 	buf_add(b, S("((\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0"));
 	buf_add(b, ext ? S(" NIL NIL NIL NIL)") : S(")"));

@@ -22,8 +22,8 @@ void imap_put_astring(struct buf *b, struct slice s);
 /* A mailbox name: modified UTF-7 as an astring. */
 void imap_put_mailbox(struct buf *b, struct slice utf8);
 /* "(\Seen word)"; names[i] is keyword bit i. */
-void imap_put_flags(struct buf *b, struct store_flags f,
-		    const struct slice *names, size_t n, bool recent);
+void imap_put_flags(struct buf *b, struct store_flags f, const struct slice *names, size_t n,
+		    bool recent);
 /* "17-Jul-1996 02:44:25 -0700" with its quotes. */
 void imap_put_date(struct buf *b, int64_t unix_seconds, int zone);
 /* NULL gives ten NILs. */

@@ -95,8 +95,7 @@ static void test_dates(void **state)
 	buf_fini(&b);
 }
 
-static void check(struct slice msg, const char *envelope, const char *body,
-		  const char *structure)
+static void check(struct slice msg, const char *envelope, const char *body, const char *structure)
 {
 	struct buf b = BUF_INIT(1 << 20);
 	struct arena a;
@@ -190,10 +189,9 @@ static void test_empty_multipart(void **state)
 	struct mime_part p = { .kind = MIME_MULTIPART,
 			       .type = S("multipart"),
 			       .subtype = S("mixed") };
-	struct mime_part leaf = { .kind = MIME_LEAF,
-				  .type = S("message"),
-				  .subtype = S("rfc822"),
-				  .body_len = 9 };
+	struct mime_part leaf = {
+		.kind = MIME_LEAF, .type = S("message"), .subtype = S("rfc822"), .body_len = 9
+	};
 	struct buf b = BUF_INIT(4096);
 
 	(void)state;
@@ -235,8 +233,7 @@ static void test_hostile(void **state)
 		assert_int_not_equal(ch, 0);
 		if (ch == '"') {
 			for (i++; out.p[i] != '"'; i++) {
-				assert_true(out.p[i] != '\r' &&
-					    out.p[i] != '\n');
+				assert_true(out.p[i] != '\r' && out.p[i] != '\n');
 				i += out.p[i] == '\\';
 			}
 		} else if (ch == '{') {
@@ -259,14 +256,10 @@ static void test_hostile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_strings),
-		cmocka_unit_test(test_flags),
-		cmocka_unit_test(test_dates),
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_multipart),
-		cmocka_unit_test(test_message),
-		cmocka_unit_test(test_empty_multipart),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_strings),		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_dates),		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_multipart),	cmocka_unit_test(test_message),
+		cmocka_unit_test(test_empty_multipart), cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
