@@ -24,11 +24,11 @@ struct proto_env {
 	struct auth *auth;
 	bool cleartext_loopback; /* logins without TLS from loopback (demo) */
 	/* limits (THREATS 4); 0 takes the default */
-	uint64_t message_max;	/* 50 MiB */
-	unsigned rcpt_max;	/* 1000 a message, 100 on submission */
-	unsigned login_tries;	/* 3 a connection */
-	unsigned error_max;	/* 20 bad commands */
-	int64_t idle_timeout_ms; /* 0: the protocol's own */
+	uint64_t message_max;	  /* 50 MiB */
+	unsigned rcpt_max;	  /* 1000 a message, 100 on submission */
+	unsigned login_tries;	  /* 3 a connection */
+	unsigned error_max;	  /* 20 bad commands */
+	int64_t idle_timeout_ms;  /* 0: the protocol's own */
 	int64_t login_timeout_ms; /* 0: 60 s before login (IMAP, POP3) */
 	/* Asked before each command; true: say goodbye (421, BYE) and end. */
 	bool (*stopping)(void *arg);
@@ -41,6 +41,8 @@ struct session_ops {
 	int (*run)(struct session *s);
 	struct co_loop *(*home)(struct session *s);
 	void (*free)(struct session *s);
+	/* Who is logged in (auth.h's account id), 0 nobody. */
+	uint64_t (*account)(const struct session *s);
 };
 
 /* First member of each protocol's own session struct. */
@@ -48,6 +50,9 @@ struct session {
 	const struct session_ops *ops;
 	struct conn conn;
 	const struct proto_env *env;
+	/* srv cancelled it because its login holds no longer (AU-12), not
+	 * because the server stops: another goodbye. */
+	bool revoked;
 };
 
 /* An enum session_end; errors were logged. */
@@ -59,6 +64,10 @@ CO_FN static inline int session_run(struct session *s)
 static inline struct co_loop *session_home(struct session *s)
 {
 	return s->ops->home(s);
+}
+static inline uint64_t session_account(const struct session *s)
+{
+	return s->ops->account(s);
 }
 /* Closes the connection too; sets NULL; accepts NULL. On the session's
  * current loop. */

@@ -54,9 +54,8 @@ CO_FN static void run_command(struct pop3_session *s, struct slice line)
 	} else if (line.n > POP3_LINE_MAX && v->max_line == 0) {
 		misused(s, "line too long");
 	} else if (!(v->states & s->state)) {
-		misused(s, s->state == POP3_AUTHORIZATION ?
-				   "log in first" :
-				   "not possible after login");
+		misused(s, s->state == POP3_AUTHORIZATION ? "log in first"
+							  : "not possible after login");
 	} else if ((v->flags & VERB_NEEDS_TLS) && !pop3_login_allowed(s)) {
 		misused(s, "[AUTH] no login without TLS: use STLS first");
 	} else {
@@ -71,8 +70,10 @@ CO_FN static void input_ended(struct pop3_session *s, int r)
 		pop3_err(s, "[SYS/TEMP] idle for too long, nothing was "
 			    "deleted");
 	} else if (r == -ECANCELED) {
-		pop3_err(s, "[SYS/TEMP] server is stopping, nothing was "
-			    "deleted");
+		pop3_err(s, s->base.revoked ? "[AUTH] your login was withdrawn, nothing "
+					      "was deleted"
+					    : "[SYS/TEMP] server is stopping, nothing "
+					      "was deleted");
 	}
 	conn_flush(&s->base.conn);
 	s->ended = true;
@@ -84,8 +85,7 @@ static int64_t wait_ms(const struct pop3_session *s)
 	int64_t left;
 
 	if (s->state == POP3_TRANSACTION) {
-		return env->idle_timeout_ms ? env->idle_timeout_ms :
-					      POP3_IDLE_MS;
+		return env->idle_timeout_ms ? env->idle_timeout_ms : POP3_IDLE_MS;
 	}
 	left = (s->login_deadline - clock_mono()) / NSEC_PER_MSEC;
 	return MAX(left, 1);
@@ -102,8 +102,7 @@ CO_FN static void serve_line(struct pop3_session *s)
 	r = conn_read_line(c, POP3_SASL_MAX, &line);
 	switch (r) {
 	case CONN_LINE:
-		if (s->base.env->stopping &&
-		    s->base.env->stopping(s->base.env->stopping_arg)) {
+		if (s->base.env->stopping && s->base.env->stopping(s->base.env->stopping_arg)) {
 			input_ended(s, -ECANCELED);
 			return;
 		}
@@ -137,8 +136,7 @@ CO_FN static int pop3_run_co(struct session *base)
 		int64_t ms = base->env->login_timeout_ms;
 
 		s->login_deadline = clock_in_ms(ms ? ms : POP3_LOGIN_MS);
-		conn_printf(c, "+OK %s POP3 server ready\r\n",
-			    base->env->hostname);
+		conn_printf(c, "+OK %s POP3 server ready\r\n", base->env->hostname);
 	}
 	while (!s->ended && c->err == 0) {
 		if (!s->opening) {
@@ -152,8 +150,7 @@ CO_FN static int pop3_run_co(struct session *base)
 	pop3_close(s);
 	conn_shutdown(c);
 	conn_log(c, LOG_INFO, "session.end", LOG_C("user", s->id.address),
-		 LOG_I("retrieved", s->retrieved),
-		 LOG_I("in", c->s ? c->s->bytes_in : 0),
+		 LOG_I("retrieved", s->retrieved), LOG_I("in", c->s ? c->s->bytes_in : 0),
 		 LOG_I("out", c->s ? c->s->bytes_out : 0));
 	return SESSION_END;
 }
@@ -181,12 +178,15 @@ static void pop3_free(struct session *base)
 	free(s);
 }
 
-static const struct session_ops pop3_ops = { pop3_run, pop3_home, pop3_free };
+static uint64_t pop3_account(const struct session *base)
+{
+	return ((const struct pop3_session *)base)->id.account;
+}
 
-int pop3_session_new(const struct proto_env *env, struct stream **sp,
-		     const struct net_addr *peer,
-		     const struct net_addr *local, struct tls_ctx *tls,
-		     struct session **out)
+static const struct session_ops pop3_ops = { pop3_run, pop3_home, pop3_free, pop3_account };
+
+int pop3_session_new(const struct proto_env *env, struct stream **sp, const struct net_addr *peer,
+		     const struct net_addr *local, struct tls_ctx *tls, struct session **out)
 {
 	struct pop3_session *s = calloc(1, sizeof(*s));
 

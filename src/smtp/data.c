@@ -38,8 +38,7 @@ static int intake_init(struct intake *in, struct smtp_session *s)
 	/* The decoder may give out a held back CR with what follows. */
 	buf_init(&in->piece, SMTP_CHUNK + 8);
 	in->chunk = malloc(SMTP_CHUNK);
-	if (!in->chunk ||
-	    spool_new(dir ? dir : "/tmp", in->max, &in->spool) != 0) {
+	if (!in->chunk || spool_new(dir ? dir : "/tmp", in->max, &in->spool) != 0) {
 		free(in->chunk);
 		return -ENOMEM;
 	}
@@ -59,8 +58,8 @@ CO_FN static void keep_piece(struct intake *in)
 
 	smtp_header_feed(&in->head, data);
 	if (in->spool_err == 0 && in->dec.size <= in->max) {
-		in->spool_err = in->piece.err ? in->piece.err :
-				spool_write(in->spool, data, &in->err);
+		in->spool_err =
+			in->piece.err ? in->piece.err : spool_write(in->spool, data, &in->err);
 	}
 	buf_reset(&in->piece);
 }
@@ -76,17 +75,14 @@ CO_FN static int receive(struct intake *in, struct conn *c)
 		ssize_t n;
 		size_t used;
 
-		c->until = start + (int64_t)(in->dec.size / BYTES_PER_SEC_MIN) *
-					   NSEC_PER_SEC;
+		c->until = start + (int64_t)(in->dec.size / BYTES_PER_SEC_MIN) * NSEC_PER_SEC;
 		n = conn_read_raw(c, in->chunk, SMTP_CHUNK);
 		if (n <= 0) {
 			return n == 0 ? -ECONNRESET : (int)n;
 		}
-		used = dot_dec_feed(&in->dec, slice_make(in->chunk, (size_t)n),
-				    &in->piece);
+		used = dot_dec_feed(&in->dec, slice_make(in->chunk, (size_t)n), &in->piece);
 		if (in->dec.done) {
-			conn_unread(c, slice_make(in->chunk + used,
-						  (size_t)n - used));
+			conn_unread(c, slice_make(in->chunk + used, (size_t)n - used));
 		}
 		keep_piece(in);
 		if (in->dec.size > limit) {
@@ -125,18 +121,14 @@ static const char *judge(const struct intake *in)
 	}
 }
 
-CO_FN static void log_refused(struct smtp_session *s, const struct intake *in,
-			      const char *reply)
+CO_FN static void log_refused(struct smtp_session *s, const struct intake *in, const char *reply)
 {
 	char text[256];
 
-	conn_log(&s->base.conn, in->spool_err ? LOG_ERROR : LOG_INFO,
-		 "mail.refused", LOG_S("from", s->tx->from),
-		 LOG_S("rcpt", s->tx->first), LOG_I("size", in->dec.size),
-		 LOG_C("reply", reply),
-		 LOG_C("reason", in->spool_err ?
-					 err_str(&in->err, text, sizeof(text)) :
-					 ""));
+	conn_log(&s->base.conn, in->spool_err ? LOG_ERROR : LOG_INFO, "mail.refused",
+		 LOG_S("from", s->tx->from), LOG_S("rcpt", s->tx->first),
+		 LOG_I("size", in->dec.size), LOG_C("reply", reply),
+		 LOG_C("reason", in->spool_err ? err_str(&in->err, text, sizeof(text)) : ""));
 }
 
 CO_FN static void answer(struct smtp_session *s, struct intake *in)
@@ -148,8 +140,7 @@ CO_FN static void answer(struct smtp_session *s, struct intake *in)
 	if (reply) {
 		log_refused(s, in, reply);
 	} else {
-		reply = smtp_deliver(s, in->spool, &in->head, text,
-				     sizeof(text));
+		reply = smtp_deliver(s, in->spool, &in->head, text, sizeof(text));
 	}
 	if (reply[0] == '2') {
 		s->junk = 0;
@@ -168,15 +159,14 @@ CO_FN static void take_message(struct smtp_session *s, struct intake *in)
 		return;
 	}
 	s->ended = true;
-	conn_log(&s->base.conn, LOG_INFO, "mail.broken_off",
-		 LOG_S("from", s->tx->from), LOG_I("size", in->dec.size),
-		 LOG_I("code", r));
+	conn_log(&s->base.conn, LOG_INFO, "mail.broken_off", LOG_S("from", s->tx->from),
+		 LOG_I("size", in->dec.size), LOG_I("code", r));
 	if (r == -EMSGSIZE) {
 		smtp_reply(s, "421 4.3.4 message far too big, goodbye");
 	} else if (r == -ETIMEDOUT) {
 		smtp_reply(s, "421 4.4.2 too slow, goodbye");
 	} else if (r == -ECANCELED) {
-		smtp_reply(s, "421 4.3.2 server is stopping, goodbye");
+		smtp_say_cut(s);
 	}
 }
 

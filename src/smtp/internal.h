@@ -16,15 +16,15 @@
 #define SMTP_HELO_MAX 255
 #define SMTP_TIMEOUT_MS (300 * 1000) /* RFC 5321 4.5.3.2.7 */
 #define SMTP_MESSAGE_MAX (50u * 1024 * 1024)
-#define SMTP_TRACE_MAX 4096	 /* what we put in front of a message */
-#define SMTP_ERRORS_MAX 20	 /* 5xx answers, THREATS SM-18 */
-#define SMTP_JUNK_MAX 100	 /* commands that lead to no mail */
-#define SMTP_UNKNOWN_MAX 5	 /* unknown recipients, THREATS SL-14 */
+#define SMTP_TRACE_MAX 4096 /* what we put in front of a message */
+#define SMTP_ERRORS_MAX 20  /* 5xx answers, THREATS SM-18 */
+#define SMTP_JUNK_MAX 100   /* commands that lead to no mail */
+#define SMTP_UNKNOWN_MAX 5  /* unknown recipients, THREATS SL-14 */
 #define SMTP_UNKNOWN_DELAY_MS 5000
-#define SMTP_MAILS_MAX 100	 /* messages of one session */
+#define SMTP_MAILS_MAX 100		     /* messages of one session */
 #define SMTP_SESSION_MAX (UINT64_C(1) << 30) /* bytes of one session */
-#define SMTP_TARGETS_MAX 10000	 /* accounts one message goes to */
-#define SMTP_HOPS_MAX 100	 /* Received fields, RFC 5321 6.3 */
+#define SMTP_TARGETS_MAX 10000		     /* accounts one message goes to */
+#define SMTP_HOPS_MAX 100		     /* Received fields, RFC 5321 6.3 */
 #define SMTP_CHUNK 16384
 
 enum smtp_state {
@@ -36,17 +36,17 @@ enum smtp_state {
 
 /* One mail transaction: from MAIL to its end, whatever that is. */
 struct smtp_tx {
-	struct arena arena;   /* addresses */
-	struct slice from;    /* "" for <> */
-	struct slice first;   /* first accepted recipient */
+	struct arena arena; /* addresses */
+	struct slice from;  /* "" for <> */
+	struct slice first; /* first accepted recipient */
 	bool smtputf8;
 	bool body_8bit;
-	uint64_t size; /* declared; 0 not */
-	unsigned n_rcpt;      /* accepted recipients */
-	uint64_t *accounts;   /* each once; malloc'ed */
+	uint64_t size;	    /* declared; 0 not */
+	unsigned n_rcpt;    /* accepted recipients */
+	uint64_t *accounts; /* each once; malloc'ed */
 	size_t n_accounts;
 	size_t cap_accounts;
-	struct table seen;    /* accounts by number */
+	struct table seen; /* accounts by number */
 };
 
 struct smtp_session {
@@ -57,7 +57,7 @@ struct smtp_session {
 	bool ended;
 	bool esmtp;
 	bool authenticated;
-	bool spoke;	/* at least one command was known */
+	bool spoke; /* at least one command was known */
 	unsigned errors;
 	unsigned junk;
 	unsigned unknown;
@@ -83,6 +83,8 @@ CO_FN int smtp_reply(struct smtp_session *s, const char *line);
 CO_FN int smtp_bye(struct smtp_session *s, const char *line);
 /* Forgets the transaction: the only way it ends (THREATS SM-10). */
 void smtp_reset(struct smtp_session *s);
+/* The goodbye of a session that srv cancelled. */
+CO_FN void smtp_say_cut(struct smtp_session *s);
 uint64_t smtp_message_max(const struct smtp_session *s);
 bool smtp_tls_or_trusted(const struct smtp_session *s);
 bool smtp_auth_offered(const struct smtp_session *s);
@@ -120,7 +122,6 @@ struct spool;
  * what was seen of the header on the way in.
  */
 CO_FN const char *smtp_deliver(struct smtp_session *s, struct spool *spool,
-			       const struct smtp_header *head, char *text,
-			       size_t cap);
+			       const struct smtp_header *head, char *text, size_t cap);
 
 #endif

@@ -39,8 +39,7 @@ void smtp_reset(struct smtp_session *s)
 
 uint64_t smtp_message_max(const struct smtp_session *s)
 {
-	uint64_t max = s->base.env->message_max ? s->base.env->message_max :
-						  SMTP_MESSAGE_MAX;
+	uint64_t max = s->base.env->message_max ? s->base.env->message_max : SMTP_MESSAGE_MAX;
 	uint64_t store = store_message_max(s->base.env->store);
 
 	/* The trace fields must fit too. */
@@ -52,14 +51,12 @@ bool smtp_tls_or_trusted(const struct smtp_session *s)
 {
 	const struct conn *c = &s->base.conn;
 
-	return c->tls_active || (s->base.env->cleartext_loopback &&
-				 net_addr_is_loopback(&c->peer));
+	return c->tls_active || (s->base.env->cleartext_loopback && net_addr_is_loopback(&c->peer));
 }
 
 bool smtp_auth_offered(const struct smtp_session *s)
 {
-	return s->role == SMTP_SUBMISSION && !s->authenticated &&
-	       smtp_tls_or_trusted(s);
+	return s->role == SMTP_SUBMISSION && !s->authenticated && smtp_tls_or_trusted(s);
 }
 
 bool smtp_starttls_offered(const struct smtp_session *s)
@@ -118,8 +115,7 @@ CO_FN static void run_command(struct smtp_session *s, struct slice line)
 /* Too many errors, or too much that leads nowhere (THREATS SM-18). */
 CO_FN static void check_patience(struct smtp_session *s)
 {
-	unsigned max = s->base.env->error_max ? s->base.env->error_max :
-						SMTP_ERRORS_MAX;
+	unsigned max = s->base.env->error_max ? s->base.env->error_max : SMTP_ERRORS_MAX;
 
 	if (!s->ended && s->errors >= max) {
 		smtp_bye(s, "421 4.7.0 too many errors, goodbye");
@@ -129,6 +125,12 @@ CO_FN static void check_patience(struct smtp_session *s)
 	}
 }
 
+void smtp_say_cut(struct smtp_session *s)
+{
+	smtp_reply(s, s->base.revoked ? "421 4.7.0 your login was withdrawn, goodbye"
+				      : "421 4.3.2 server is stopping, goodbye");
+}
+
 /* Why reading ended: says goodbye where the peer may still listen. */
 CO_FN static void input_ended(struct smtp_session *s, int r)
 {
@@ -136,7 +138,7 @@ CO_FN static void input_ended(struct smtp_session *s, int r)
 	if (r == -ETIMEDOUT) {
 		smtp_reply(s, "421 4.4.2 idle for too long, goodbye");
 	} else if (r == -ECANCELED) {
-		smtp_reply(s, "421 4.3.2 server is stopping, goodbye");
+		smtp_say_cut(s);
 	}
 }
 
@@ -150,8 +152,7 @@ CO_FN static void serve_line(struct smtp_session *s)
 	/* For the whole command, however it drips (THREATS RS-01). */
 	c->until = clock_in_ms(c->timeout_ms);
 	r = conn_read_line(c, SMTP_SASL_MAX, &line);
-	if (r >= 0 && r != CONN_EOF && env->stopping &&
-	    env->stopping(env->stopping_arg)) {
+	if (r >= 0 && r != CONN_EOF && env->stopping && env->stopping(env->stopping_arg)) {
 		r = -ECANCELED;
 	}
 	switch (r) {
@@ -179,21 +180,17 @@ CO_FN static int smtp_run_co(struct session *base)
 
 	if (!s->greeted) {
 		s->greeted = true;
-		c->timeout_ms = base->env->idle_timeout_ms ?
-					base->env->idle_timeout_ms :
-					SMTP_TIMEOUT_MS;
-		conn_printf(c, "220 %s ESMTP Postrider\r\n",
-			    base->env->hostname);
+		c->timeout_ms =
+			base->env->idle_timeout_ms ? base->env->idle_timeout_ms : SMTP_TIMEOUT_MS;
+		conn_printf(c, "220 %s ESMTP Postrider\r\n", base->env->hostname);
 	}
 	while (!s->ended && c->err == 0) {
 		serve_line(s);
 	}
 	smtp_reset(s);
 	conn_shutdown(c);
-	conn_log(c, LOG_INFO, "session.end", LOG_I("mails", s->mails),
-		 LOG_I("errors", s->errors),
-		 LOG_I("in", c->s ? c->s->bytes_in : 0),
-		 LOG_I("out", c->s ? c->s->bytes_out : 0));
+	conn_log(c, LOG_INFO, "session.end", LOG_I("mails", s->mails), LOG_I("errors", s->errors),
+		 LOG_I("in", c->s ? c->s->bytes_in : 0), LOG_I("out", c->s ? c->s->bytes_out : 0));
 	return SESSION_END;
 }
 
@@ -218,11 +215,17 @@ static void smtp_free(struct session *base)
 	free(s);
 }
 
-static const struct session_ops smtp_ops = { smtp_run, smtp_home, smtp_free };
+static uint64_t smtp_account(const struct session *base)
+{
+	const struct smtp_session *s = (const struct smtp_session *)base;
 
-int smtp_session_new(const struct proto_env *env, enum smtp_role role,
-		     struct stream **sp, const struct net_addr *peer,
-		     const struct net_addr *local, struct tls_ctx *tls,
+	return s->authenticated ? s->id.account : 0;
+}
+
+static const struct session_ops smtp_ops = { smtp_run, smtp_home, smtp_free, smtp_account };
+
+int smtp_session_new(const struct proto_env *env, enum smtp_role role, struct stream **sp,
+		     const struct net_addr *peer, const struct net_addr *local, struct tls_ctx *tls,
 		     struct session **out)
 {
 	struct smtp_session *s = calloc(1, sizeof(*s));
@@ -235,8 +238,7 @@ int smtp_session_new(const struct proto_env *env, enum smtp_role role,
 	s->base.env = env;
 	s->role = role;
 	s->state = SMTP_START;
-	conn_init(&s->base.conn, sp,
-		  role == SMTP_MX ? "smtp" : "submission", peer, local);
+	conn_init(&s->base.conn, sp, role == SMTP_MX ? "smtp" : "submission", peer, local);
 	s->base.conn.tls = tls;
 	*out = &s->base;
 	return 0;

@@ -307,6 +307,14 @@ CO_FN static json_t *run_account_add(struct call *c)
 	return answer(json_pack("{s:I}", "id", (json_int_t)id));
 }
 
+/* Who is logged in with what holds no longer (THREATS AU-12). */
+CO_FN static void cut_sessions(struct call *c, uint64_t id)
+{
+	if (c->env && c->env->cut) {
+		c->env->cut(c->env->arg, id);
+	}
+}
+
 CO_FN static json_t *run_account_remove(struct call *c)
 {
 	uint64_t id = 0;
@@ -316,6 +324,7 @@ CO_FN static json_t *run_account_remove(struct call *c)
 	if (r != AUTH_OK) {
 		return auth_answer(c, r, "account");
 	}
+	cut_sessions(c, id);
 	r = store_account_delete(c->site->store, id, &c->e);
 	return r == STORE_NOTFOUND ? answer(NULL) : store_answer(c, r);
 }
@@ -355,11 +364,19 @@ CO_FN static json_t *run_account_show(struct call *c)
 
 CO_FN static json_t *run_account_password(struct call *c)
 {
-	return auth_answer(c,
-			   auth_account_password(c->site->auth,
-						 member(c, "address"),
-						 member(c, "password"), &c->e),
-			   "account");
+	struct slice address = member(c, "address");
+	struct auth_account a;
+	struct arena arena;
+	int r = auth_account_password(c->site->auth, address,
+				      member(c, "password"), &c->e);
+
+	arena_init(&arena, 4096);
+	if (r == AUTH_OK &&
+	    auth_account_get(c->site->auth, address, &arena, &a) == AUTH_OK) {
+		cut_sessions(c, a.id);
+	}
+	arena_fini(&arena);
+	return auth_answer(c, r, "account");
 }
 
 CO_FN static json_t *run_account_rename(struct call *c)

@@ -26,6 +26,9 @@
 struct admin_env {
 	/* Adds members to the object `status` answers with. May be NULL. */
 	void (*status)(void *arg, json_t *into);
+	/* Ends the account's sessions; its login holds no longer. May suspend.
+	 * May be NULL. */
+	void (*cut)(void *arg, uint64_t account);
 	void *arg;
 };
 /* Never NULL but when out of memory; the caller decrefs. */

@@ -330,7 +330,7 @@ static void add_member(void *arg, json_t *into)
 static void test_status_and_check(void **state)
 {
 	char word[] = "here";
-	const struct admin_env env = { add_member, word };
+	const struct admin_env env = { .status = add_member, .arg = word };
 	json_t *a, *data;
 
 	(void)state;
@@ -352,6 +352,35 @@ static void test_status_and_check(void **state)
 	good("{'verb':'check'}", "{'problems':0,'found':[]}");
 }
 
+static void note_cut(void *arg, uint64_t account)
+{
+	*(uint64_t *)arg = *(uint64_t *)arg * 10 + account;
+}
+
+/* Sessions end when a password was changed or an account removed, and only
+ * then. */
+static void test_sessions_are_cut(void **state)
+{
+	uint64_t cut = 0;
+	const struct admin_env env = { .cut = note_cut, .arg = &cut };
+
+	(void)state;
+	add_domain_and_bob();
+	json_decref(ask(&env, "{'verb':'account.password','address':"
+			      "'eve@example.test','password':'x'}"));
+	json_decref(ask(&env, "{'verb':'account.password','address':"
+			      "'bob@example.test','password':''}"));
+	json_decref(ask(&env, "{'verb':'account.show','address':"
+			      "'bob@example.test'}"));
+	assert_int_equal(cut, 0);
+	json_decref(ask(&env, "{'verb':'account.password','address':"
+			      "'bob@example.test','password':'x'}"));
+	assert_int_equal(cut, 1);
+	json_decref(ask(&env, "{'verb':'account.remove','address':"
+			      "'bob@example.test'}"));
+	assert_int_equal(cut, 11);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +393,7 @@ int main(void)
 		T(test_aliases),
 		T(test_alias_of_a_thousand),
 		T(test_status_and_check),
+		T(test_sessions_are_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -341,8 +341,8 @@ CO_FN static void run_job_co(struct job *j)
 
 	j->co = co_self();
 	r = j->session ? stream_attach(j->session->conn.s) : open_session(j);
-	if (r == 0 && is_stopping(j->conns)) {
-		co_cancel(j->co); /* it came between the lists */
+	if (r == 0 && (is_stopping(j->conns) || j->session->revoked)) {
+		co_cancel(j->co); /* it was told between lists, or too early */
 	}
 	if (r == 0 && session_run(j->session) == SESSION_MOVE &&
 	    move_job(j) == 0) {
@@ -444,6 +444,47 @@ int conns_listen(struct conns *c, size_t index, int fd,
 		close(fd);
 	}
 	return r;
+}
+
+/* ---- cutting ------------------------------------------------------------ */
+
+struct cut_side {
+	struct conns *c;
+	size_t index;
+	uint64_t account;
+};
+
+static int cut_side(void *arg)
+{
+	struct cut_side *s = arg;
+
+	list_each_safe(it, &s->c->side[s->index].jobs) {
+		struct job *j = list_of(it, struct job, node);
+
+		if (!j->session || session_account(j->session) != s->account) {
+			continue;
+		}
+		j->session->revoked = true;
+		if (j->co) {
+			co_cancel(j->co);
+		}
+	}
+	return 0;
+}
+
+/*
+ * Twice: a session that moves just now, from a worker not yet visited to one
+ * that was, is in no list at that moment; what is posted to a loop is run in
+ * order, so the second visit finds it.
+ */
+void conns_cut(struct conns *c, uint64_t account)
+{
+	assert(account != 0);
+	for (size_t i = 0; i < 2 * c->o.workers->n; i++) {
+		struct cut_side s = { c, i % c->o.workers->n, account };
+
+		co_call(c->o.workers->loop[s.index], cut_side, &s);
+	}
 }
 
 /* ---- stopping ----------------------------------------------------------- */

@@ -46,6 +46,13 @@ CO_FN int conns_listen(struct conns *c, size_t index, int fd,
  */
 CO_FN unsigned conns_stop(struct conns *c, int64_t ms);
 
+/*
+ * Ends the sessions that are logged in as this account: its password was
+ * changed or it was removed (THREATS AU-12). They say goodbye and are gone
+ * soon after. On any worker's loop.
+ */
+CO_FN void conns_cut(struct conns *c, uint64_t account);
+
 struct conns_stats {
 	unsigned open;
 	uint64_t accepted;

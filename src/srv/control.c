@@ -253,17 +253,23 @@ int control_start(const char *path, struct site *site,
 	return 0;
 }
 
-void control_stop(struct control **cp)
+unsigned control_stop(struct control **cp, int64_t ms)
 {
-	struct control *c = TAKE_PTR(*cp);
+	struct control *c = *cp;
+	int64_t end = clock_in_ms(ms);
 
 	if (!c) {
-		return;
+		return 0;
 	}
-	unlink(c->path);
-	co_finish(&c->acceptor);
-	close(c->fd);
+	if (c->acceptor) {
+		unlink(c->path);
+		co_finish(&c->acceptor);
+		close(c->fd);
+	}
 	while (!list_empty(&c->peers)) {
+		if (clock_mono() >= end) {
+			return (unsigned)c->n;
+		}
 		list_each(it, &c->peers) {
 			struct peer *p = list_of(it, struct peer, node);
 
@@ -274,8 +280,10 @@ void control_stop(struct control **cp)
 		co_sleep(1);
 		co_yield();
 	}
+	*cp = NULL;
 	free(c->path);
 	free(c);
+	return 0;
 }
 
 /* ---- the client's side -------------------------------------------------- */

@@ -20,8 +20,12 @@ struct control;
 CO_FN int control_start(const char *path, struct site *site,
 			const struct admin_env *env, struct control **out,
 			struct err *e);
-/* Closes and removes the socket; cancels its coroutines and waits for them. */
-CO_FN void control_stop(struct control **cp);
+/*
+ * Closes and removes the socket, cancels its coroutines and waits at most ms
+ * milliseconds for them: `check` may be in the middle of a long step. 0 and
+ * *cp is NULL; else how many are left, and it may be called again.
+ */
+CO_FN unsigned control_stop(struct control **cp, int64_t ms);
 
 /*
  * Client: one request, one answer; blocking, no loop needed. 0 and *reply

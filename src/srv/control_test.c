@@ -33,7 +33,7 @@ static void add_status(void *arg, json_t *into)
 }
 
 static char extra[] = "from the server";
-static const struct admin_env env = { add_status, extra };
+static const struct admin_env env = { .status = add_status, .arg = extra };
 
 static void set_end(void *arg)
 {
@@ -66,7 +66,7 @@ static void serve(void *arg)
 	assert_int_equal(pthread_create(&t, NULL, client_thread, r), 0);
 	assert_int_equal(co_event_wait(&r->end, CLOCK_NEVER), 0);
 	pthread_join(t, NULL);
-	control_stop(&r->control);
+	assert_int_equal(control_stop(&r->control, 5000), 0);
 	assert_int_not_equal(access(r->path, F_OK), 0);
 	co_loop_stop(r->loop);
 }

@@ -165,6 +165,14 @@ static void add_status(void *arg, json_t *into)
 				      "refused", (json_int_t)n.refused));
 }
 
+static void cut_account(void *arg, uint64_t account)
+{
+	struct server *s = arg;
+
+	co_enter();
+	conns_cut(s->conns, account);
+}
+
 /* ---- life --------------------------------------------------------------- */
 
 /* New connections get the new certificates; old ones keep theirs. */
@@ -266,7 +274,7 @@ CO_FN static int open_doors(struct server *s)
 	if (asprintf(&path, "%s/control.sock", s->o->config->data) < 0) {
 		return -ENOMEM;
 	}
-	s->admin = (struct admin_env){ add_status, s };
+	s->admin = (struct admin_env){ add_status, cut_account, s };
 	r = control_start(path, &s->site, &s->admin, &s->control, s->e);
 	free(path);
 	return r;
@@ -276,13 +284,11 @@ CO_FN static void close_doors(struct server *s)
 {
 	unsigned left;
 
-	if (s->control) {
-		control_stop(&s->control);
-	}
 	if (!s->conns) {
 		return;
 	}
-	left = conns_stop(s->conns, STOP_MS);
+	left = control_stop(&s->control, STOP_MS) +
+	       conns_stop(s->conns, STOP_MS);
 	if (left) {
 		log_event(LOG_WARN, "", "server.cut", LOG_I("sessions", left));
 		_exit(0);

@@ -165,3 +165,56 @@ def test_a_second_demo_leaves_the_first_alone(server):
     assert r.returncode == 1, r
     assert open(server.ca, "rb").read() == before
     server.imap(BOB).logout()
+
+
+def greet(server, port, *commands):
+    """A connection, and all that was answered up to the last command's end."""
+    k = connect(server, port)
+    f = k.makefile("rwb")
+    f.readline()
+    for c in commands:
+        f.write(c + b"\r\n")
+        f.flush()
+        tag = c.split()[0]
+        while port == "imap":
+            line = f.readline()
+            assert line, c
+            if line.startswith((tag + b" ", b"+")):
+                break
+        else:
+            assert f.readline().startswith(b"+OK"), c
+    return k, f
+
+
+def test_a_new_password_ends_the_sessions_of_the_old_one(fresh):
+    """Every session that is logged in is told and ended; others go on
+    (THREATS AU-12). So it is with an account that is removed."""
+    s = fresh().start()
+
+    def sessions(user):
+        pw = s.password(user).encode()
+        login = b"a LOGIN %s %s" % (user.encode(), pw)
+        return {"idle": greet(s, "imap", login, b"b SELECT INBOX", b"c IDLE"),
+                "selected": greet(s, "imap", login, b"b SELECT INBOX"),
+                "quiet": greet(s, "imap", login),
+                "pop3": greet(s, "pop3", b"USER " + user.encode(), b"PASS " + pw)}
+    alice, bob = sessions(ALICE), sessions(BOB)
+    stranger = greet(s, "imap")
+    s.cli("account", "password", ALICE, "--password-stdin", stdin="another\n")
+    for name, (k, f) in alice.items():
+        said = f.read()
+        assert b"your login was withdrawn" in said.lower(), (name, said)
+    assert bob["pop3"][1].write(b"NOOP\r\n") and bob["pop3"][1].flush() is None
+    assert bob["pop3"][1].readline().startswith(b"+OK")
+    with s.smtp() as c:
+        assert c.noop()[0] == 250
+    s.cli("account", "remove", BOB)
+    for name, (k, f) in bob.items():
+        said = f.read()
+        assert b"withdrawn" in said or b"was deleted" in said, (name, said)
+    stranger[1].write(b"z NOOP\r\n")
+    stranger[1].flush()
+    assert stranger[1].readline().startswith(b"z OK")
+    s.accounts[ALICE] = "another"
+    s.imap(ALICE).logout()
+    assert s.stop() == 0
