@@ -140,7 +140,7 @@ CO_FN static void hear(struct talk *t, struct slice text)
 {
 	for (;;) {
 		size_t at = slice_find(buf_slice(&t->said), text);
-		char piece[4096];
+		char piece[2048];
 		ssize_t n;
 		if (text.n > 0 && at != SIZE_MAX) {
 			buf_consume(&t->said, at + text.n);
