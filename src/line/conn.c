@@ -14,10 +14,10 @@
 #include "base/rand.h"
 
 #define READ_STEP 4096
-#define IN_MAX (256u * 1024)	/* more than any line limit */
-#define DROP_MAX (64u * 1024)	/* of an overlong line (THREATS SL-01) */
-#define TLS_MS (30 * 1000)	/* handshake deadline (THREATS TL-03) */
-#define LONG_MS 1000		/* waits beyond this give memory back */
+#define IN_MAX (256u * 1024)  /* more than any line limit */
+#define DROP_MAX (64u * 1024) /* of an overlong line (THREATS SL-01) */
+#define TLS_MS (30 * 1000)    /* handshake deadline (THREATS TL-03) */
+#define LONG_MS 1000	      /* waits beyond this give memory back */
 
 void conn_init(struct conn *c, struct stream **sp, const char *protocol,
 	       const struct net_addr *peer, const struct net_addr *local)
@@ -112,10 +112,9 @@ CO_FN static ssize_t fill(struct conn *c)
  */
 static int find_end(struct conn *c, size_t *len, size_t *end)
 {
-	const char *nl = c->in.n > c->scanned ?
-				 memchr(c->in.p + c->scanned, '\n',
-					c->in.n - c->scanned) :
-				 NULL;
+	const char *nl = c->in.n > c->scanned
+				 ? memchr(c->in.p + c->scanned, '\n', c->in.n - c->scanned)
+				 : NULL;
 
 	if (!nl) {
 		c->scanned = c->in.n;
@@ -158,8 +157,7 @@ CO_FN static int drop_line(struct conn *c)
 	}
 }
 
-static int judge_line(struct conn *c, size_t len, size_t end,
-		      struct slice *out)
+static int judge_line(struct conn *c, size_t len, size_t end, struct slice *out)
 {
 	bool bad = c->tainted || end == 1;
 
@@ -298,8 +296,7 @@ int conn_starttls(struct conn *c, struct err *e)
 	buf_init(&c->in, IN_MAX);
 	if (r == 0) {
 		stream_set_deadline(c->s, clock_in_ms(TLS_MS));
-		r = tls_accept(c->tls, &c->s,
-			       slice_from(buf_slice(&pending), c->taken), &tls,
+		r = tls_accept(c->tls, &c->s, slice_from(buf_slice(&pending), c->taken), &tls,
 			       &c->tls_info, e);
 	}
 	c->taken = 0;

@@ -22,11 +22,11 @@
 #define CONN_OUT_MAX (64u * 1024) /* flushed beyond this */
 
 enum conn_line {
-	CONN_LINE = 0,	   /* a line, without its CRLF */
-	CONN_EOF = 1,	   /* the peer closed, between lines */
-	CONN_TOOLONG = 2,  /* above max; the rest of it was dropped (at most
+	CONN_LINE = 0,	  /* a line, without its CRLF */
+	CONN_EOF = 1,	  /* the peer closed, between lines */
+	CONN_TOOLONG = 2, /* above max; the rest of it was dropped (at most
 			      64 KiB, then CONN_EOF) */
-	CONN_BADLINE = 3   /* bare CR, bare LF or NUL in it; taken up to its
+	CONN_BADLINE = 3  /* bare CR, bare LF or NUL in it; taken up to its
 			      CRLF or LF. After a bare LF everything up to and
 			      with the next CRLF is bad lines too, so that no
 			      part of it is ever run as a command */
@@ -34,9 +34,9 @@ enum conn_line {
 
 struct conn {
 	struct stream *s;
-	struct buf in;	    /* bytes read and not yet taken */
-	struct buf out;	    /* replies not yet written */
-	struct tls_ctx *tls;	   /* for STARTTLS; NULL: none offered */
+	struct buf in;	     /* bytes read and not yet taken */
+	struct buf out;	     /* replies not yet written */
+	struct tls_ctx *tls; /* for STARTTLS; NULL: none offered */
 	bool tls_active;
 	struct tls_info tls_info;
 	struct net_addr peer;
@@ -78,8 +78,7 @@ void conn_unread(struct conn *c, struct slice rest);
 /* Adds to the output; flushes when it is full (so they may suspend). After a
  * fatal error they do nothing; c->err says so. */
 CO_FN void conn_write(struct conn *c, struct slice s);
-CO_FN void conn_printf(struct conn *c, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+CO_FN void conn_printf(struct conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* 0 or c->err. */
 CO_FN int conn_flush(struct conn *c);
 
@@ -96,7 +95,7 @@ CO_FN int conn_idle(struct conn *c, struct co_event *ev, int64_t deadline);
 CO_FN void conn_shutdown(struct conn *c);
 
 /* Log line with this session's id, protocol and peer. */
-#define conn_log(c, lv, event, ...)                                         \
+#define conn_log(c, lv, event, ...)                                       \
 	log_event((lv), (c)->sid, (event), LOG_C("proto", (c)->protocol), \
 		  LOG_C("peer", (c)->peer_text), __VA_ARGS__)
 

@@ -13,8 +13,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 /* Reads all of it; what was found is written to out. */
-static void read_all(struct slice input, size_t step, bool raw,
-		     struct buf *out)
+static void read_all(struct slice input, size_t step, bool raw, struct buf *out)
 {
 	struct stream *s = NULL;
 	struct slice line;

@@ -1,8 +1,7 @@
 /* Looking up a command's row; tables are small, so a walk is enough. */
 #include "line/verb.h"
 
-const struct verb *verb_find(const struct verb *table, size_t n,
-			     struct slice name)
+const struct verb *verb_find(const struct verb *table, size_t n, struct slice name)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (slice_ieq(table[i].name, name)) {

@@ -16,14 +16,12 @@ bool pop3_login_allowed(const struct pop3_session *s)
 {
 	const struct conn *c = &s->base.conn;
 
-	return c->tls_active || (s->base.env->cleartext_loopback &&
-				 net_addr_is_loopback(&c->peer));
+	return c->tls_active || (s->base.env->cleartext_loopback && net_addr_is_loopback(&c->peer));
 }
 
 static bool stls_offered(const struct pop3_session *s)
 {
-	return s->state == POP3_AUTHORIZATION && s->base.conn.tls &&
-	       !s->base.conn.tls_active;
+	return s->state == POP3_AUTHORIZATION && s->base.conn.tls && !s->base.conn.tls_active;
 }
 
 int pop3_capa(void *session, void *cmd)
@@ -57,8 +55,8 @@ int pop3_stls(void *session, void *cmd)
 		return pop3_err(s, "STLS takes no argument");
 	}
 	if (!stls_offered(s)) {
-		return pop3_err(s, c->tls_active ? "TLS is already active" :
-						   "TLS is not available");
+		return pop3_err(s,
+				c->tls_active ? "TLS is already active" : "TLS is not available");
 	}
 	pop3_ok(s, "begin TLS negotiation");
 	s->user[0] = '\0';
@@ -79,8 +77,7 @@ int pop3_user(void *session, void *cmd)
 	struct pop3_session *s = session;
 	struct pop3_cmd *p = cmd;
 
-	if (p->args.n == 0 ||
-	    slice_copy(p->args, s->user, sizeof(s->user)) != 0) {
+	if (p->args.n == 0 || slice_copy(p->args, s->user, sizeof(s->user)) != 0) {
 		s->user[0] = '\0';
 		return pop3_err(s, "USER needs a name");
 	}
@@ -145,8 +142,7 @@ CO_FN static int list_mechanisms(struct pop3_session *s)
 
 /* Sends a challenge and reads the answer, decoded, into in. 1 go on, 0 the
  * exchange is over (answered, or the connection is gone). */
-CO_FN static int challenge(struct pop3_session *s, const struct buf *out,
-			   struct buf *in)
+CO_FN static int challenge(struct pop3_session *s, const struct buf *out, struct buf *in)
 {
 	struct conn *c = &s->base.conn;
 	struct buf b64 = BUF_INIT(SASL_REPLY_MAX);
@@ -190,8 +186,7 @@ CO_FN static int sasl_finish(struct pop3_session *s, enum sasl_state st)
 	return login_failed(s, st == SASL_TEMP);
 }
 
-CO_FN static int sasl_run(struct pop3_session *s, struct sasl *m,
-			  struct slice initial)
+CO_FN static int sasl_run(struct pop3_session *s, struct sasl *m, struct slice initial)
 {
 	struct buf in = BUF_INIT(SASL_REPLY_MAX);
 	struct buf out = BUF_INIT(SASL_REPLY_MAX);
@@ -199,8 +194,7 @@ CO_FN static int sasl_run(struct pop3_session *s, struct sasl *m,
 	bool first = true;
 	int r = 1;
 
-	if (initial.p && !slice_eq(initial, S("=")) &&
-	    base64_decode(&in, initial) != 0) {
+	if (initial.p && !slice_eq(initial, S("=")) && base64_decode(&in, initial) != 0) {
 		r = 0;
 		pop3_err(s, "not base64");
 	} else if (!initial.p && sasl_client_first(m)) {

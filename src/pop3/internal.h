@@ -7,12 +7,12 @@
 #include "pop3/pop3.h"
 #include "store/store.h"
 
-#define POP3_LINE_MAX 253	/* RFC 2449 4: 255 with CRLF */
-#define POP3_SASL_MAX 12288	/* one response line (RFC 5034 4) */
-#define POP3_CHUNK 16384	/* message bytes read at a time */
+#define POP3_LINE_MAX 253	      /* RFC 2449 4: 255 with CRLF */
+#define POP3_SASL_MAX 12288	      /* one response line (RFC 5034 4) */
+#define POP3_CHUNK 16384	      /* message bytes read at a time */
 #define POP3_IDLE_MS (10 * 60 * 1000) /* RFC 1939 3: at least 10 minutes */
 #define POP3_LOGIN_MS (60 * 1000)
-#define POP3_EARLY_ERRORS 3	/* bad lines before login */
+#define POP3_EARLY_ERRORS 3 /* bad lines before login */
 
 enum pop3_state { POP3_AUTHORIZATION = 1, POP3_TRANSACTION = 2 };
 

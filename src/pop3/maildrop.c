@@ -36,8 +36,7 @@ void pop3_close(struct pop3_session *s)
 CO_FN static int open_maildrop(struct pop3_session *s, struct err *e)
 {
 	struct store_status st;
-	int r = store_account_open(s->base.env->store, s->id.account,
-				   &s->account, e);
+	int r = store_account_open(s->base.env->store, s->id.account, &s->account, e);
 
 	if (r != STORE_OK) {
 		return r;
@@ -76,19 +75,16 @@ void pop3_open(struct pop3_session *s)
 		s->errors = 0;
 		conn_log(c, LOG_INFO, "login.ok", LOG_C("user", s->id.address),
 			 LOG_I("tls", c->tls_active));
-		conn_printf(c, "+OK maildrop has %" PRIu32 " messages\r\n",
-			    s->count);
+		conn_printf(c, "+OK maildrop has %" PRIu32 " messages\r\n", s->count);
 		return;
 	}
 	pop3_close(s);
 	if (r == STORE_INUSE) {
-		conn_log(c, LOG_INFO, "maildrop.in_use",
-			 LOG_C("user", s->id.address));
+		conn_log(c, LOG_INFO, "maildrop.in_use", LOG_C("user", s->id.address));
 		pop3_err(s, "[IN-USE] maildrop is open in another session");
 		return;
 	}
-	conn_log(c, LOG_ERROR, "maildrop.failed",
-		 LOG_C("user", s->id.address), LOG_I("code", r),
+	conn_log(c, LOG_ERROR, "maildrop.failed", LOG_C("user", s->id.address), LOG_I("code", r),
 		 LOG_C("reason", err_str(&e, text, sizeof(text))));
 	pop3_err(s, "[SYS/TEMP] maildrop cannot be opened now");
 }
@@ -132,23 +128,20 @@ int pop3_stat(void *session, void *cmd)
 	struct pop3_session *s = session;
 
 	(void)cmd;
-	conn_printf(&s->base.conn, "+OK %" PRIu32 " %" PRIu64 "\r\n",
-		    s->count - s->n_deleted, total(s));
+	conn_printf(&s->base.conn, "+OK %" PRIu32 " %" PRIu64 "\r\n", s->count - s->n_deleted,
+		    total(s));
 	return 0;
 }
 
-CO_FN static void list_row(struct pop3_session *s, const char *before,
-			   uint32_t n)
+CO_FN static void list_row(struct pop3_session *s, const char *before, uint32_t n)
 {
-	conn_printf(&s->base.conn, "%s%" PRIu32 " %" PRIu64 "\r\n", before, n,
-		    wire_size(s, n));
+	conn_printf(&s->base.conn, "%s%" PRIu32 " %" PRIu64 "\r\n", before, n, wire_size(s, n));
 }
 
-CO_FN static void uidl_row(struct pop3_session *s, const char *before,
-			   uint32_t n)
+CO_FN static void uidl_row(struct pop3_session *s, const char *before, uint32_t n)
 {
-	conn_printf(&s->base.conn, "%s%" PRIu32 " %08" PRIx32 "%08" PRIx32 "\r\n",
-		    before, n, s->uidvalidity, store_view_uid(s->view, n));
+	conn_printf(&s->base.conn, "%s%" PRIu32 " %08" PRIx32 "%08" PRIx32 "\r\n", before, n,
+		    s->uidvalidity, store_view_uid(s->view, n));
 }
 
 int pop3_list(void *session, void *cmd)
@@ -164,8 +157,7 @@ int pop3_list(void *session, void *cmd)
 		}
 		return 0;
 	}
-	conn_printf(&s->base.conn, "+OK %" PRIu32 " messages\r\n",
-		    s->count - s->n_deleted);
+	conn_printf(&s->base.conn, "+OK %" PRIu32 " messages\r\n", s->count - s->n_deleted);
 	for (uint32_t i = 1; i <= s->count; i++) {
 		if (!s->deleted[i - 1]) {
 			list_row(s, "", i);
@@ -231,8 +223,8 @@ static size_t top_take(struct top *t, const char *p, size_t n)
 }
 
 /* Streams the message; the first chunk is read before +OK is said. */
-CO_FN static int send_message(struct pop3_session *s, uint32_t n,
-			      struct top *t, char *chunk, struct buf *enc)
+CO_FN static int send_message(struct pop3_session *s, uint32_t n, struct top *t, char *chunk,
+			      struct buf *enc)
 {
 	struct conn *c = &s->base.conn;
 	struct dot_enc dot = { 0 };
@@ -243,14 +235,12 @@ CO_FN static int send_message(struct pop3_session *s, uint32_t n,
 	do {
 		size_t want;
 
-		got = store_read(s->mailbox, uid, off, chunk, POP3_CHUNK,
-				 NULL);
+		got = store_read(s->mailbox, uid, off, chunk, POP3_CHUNK, NULL);
 		if (got < 0) {
 			return (int)(off ? -EPIPE : got);
 		}
 		if (off == 0) {
-			conn_printf(c, "+OK %" PRIu64 " octets\r\n",
-				    wire_size(s, n));
+			conn_printf(c, "+OK %" PRIu64 " octets\r\n", wire_size(s, n));
 		}
 		want = top_take(t, chunk, (size_t)got);
 		dot_enc_feed(&dot, slice_make(chunk, want), true, enc);
@@ -284,10 +274,8 @@ CO_FN static int retrieve(struct pop3_session *s, uint32_t n, struct top *t)
 		pop3_err(s, "[SYS/TEMP] message cannot be read now");
 	}
 	if (r < 0) {
-		conn_log(&s->base.conn, LOG_WARN, "read.failed",
-			 LOG_C("user", s->id.address),
-			 LOG_I("uid", store_view_uid(s->view, n)),
-			 LOG_I("code", r));
+		conn_log(&s->base.conn, LOG_WARN, "read.failed", LOG_C("user", s->id.address),
+			 LOG_I("uid", store_view_uid(s->view, n)), LOG_I("code", r));
 	} else {
 		s->retrieved++;
 	}
@@ -373,9 +361,8 @@ CO_FN static int update(struct pop3_session *s, size_t *removed)
 	r = store_expunge(s->mailbox, uids, n, false, removed, &e);
 	free(uids);
 	if (r != STORE_OK) {
-		conn_log(&s->base.conn, LOG_ERROR, "update.failed",
-			 LOG_C("user", s->id.address), LOG_I("code", r),
-			 LOG_C("reason", err_str(&e, text, sizeof(text))));
+		conn_log(&s->base.conn, LOG_ERROR, "update.failed", LOG_C("user", s->id.address),
+			 LOG_I("code", r), LOG_C("reason", err_str(&e, text, sizeof(text))));
 	}
 	return r;
 }
@@ -392,8 +379,8 @@ int pop3_quit(void *session, void *cmd)
 				   "removed");
 	}
 	if (removed) {
-		conn_log(&s->base.conn, LOG_INFO, "maildrop.deleted",
-			 LOG_C("user", s->id.address), LOG_I("n", removed));
+		conn_log(&s->base.conn, LOG_INFO, "maildrop.deleted", LOG_C("user", s->id.address),
+			 LOG_I("n", removed));
 	}
 	return pop3_ok(s, "goodbye");
 }

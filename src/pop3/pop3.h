@@ -15,10 +15,8 @@
  * tls: for STLS, or NULL. env outlives the session. 0 or -ENOMEM (the stream
  * is closed then). Run with session_run, end with session_free.
  */
-int pop3_session_new(const struct proto_env *env, struct stream **sp,
-		     const struct net_addr *peer,
-		     const struct net_addr *local, struct tls_ctx *tls,
-		     struct session **out);
+int pop3_session_new(const struct proto_env *env, struct stream **sp, const struct net_addr *peer,
+		     const struct net_addr *local, struct tls_ctx *tls, struct session **out);
 
 /* The table of commands, for CAPA's tests and the transcripts' coverage. */
 struct verb;

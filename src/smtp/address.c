@@ -20,8 +20,7 @@ static bool is_atext(unsigned char c)
 /* Let-dig, "-" and, as the world has them, "_"; 8-bit for U-labels. */
 static bool is_ldh(unsigned char c)
 {
-	return c >= 0x80 || ascii_isalpha(c) || ascii_isdigit(c) ||
-	       c == '-' || c == '_';
+	return c >= 0x80 || ascii_isalpha(c) || ascii_isdigit(c) || c == '-' || c == '_';
 }
 
 /* Dot-string = Atom *("." Atom) */
@@ -86,12 +85,10 @@ static bool literal_ok(struct slice in)
 	if (slice_istarts(in, S("IPv6:"))) {
 		struct slice v6 = slice_from(in, 5);
 
-		return slice_chr(v6, ':') != SIZE_MAX &&
-		       slice_chr(v6, '[') == SIZE_MAX &&
+		return slice_chr(v6, ':') != SIZE_MAX && slice_chr(v6, '[') == SIZE_MAX &&
 		       net_addr_parse(v6, 0, &a) == 0;
 	}
-	return slice_chr(in, '.') != SIZE_MAX &&
-	       slice_chr(in, ':') == SIZE_MAX &&
+	return slice_chr(in, '.') != SIZE_MAX && slice_chr(in, ':') == SIZE_MAX &&
 	       net_addr_parse(in, 0, &a) == 0;
 }
 
@@ -148,8 +145,7 @@ static void mailbox(struct cur *c, struct smtp_path *p)
 	p->addr = slice_make(from, c->err ? 0 : (size_t)(c->p - from));
 }
 
-enum smtp_addr smtp_path_parse(struct cur *c, bool utf8,
-			       struct smtp_path *out)
+enum smtp_addr smtp_path_parse(struct cur *c, bool utf8, struct smtp_path *out)
 {
 	struct smtp_path p = { .addr = S(""), .local = S(""), .domain = S("") };
 	const char *from = c->p;
@@ -166,8 +162,7 @@ enum smtp_addr smtp_path_parse(struct cur *c, bool utf8,
 	mailbox(c, &p);
 	cur_need(c, '>');
 	if (c->err) {
-		return c->err == -EMSGSIZE ? SMTP_ADDR_LONG :
-					     SMTP_ADDR_SYNTAX;
+		return c->err == -EMSGSIZE ? SMTP_ADDR_LONG : SMTP_ADDR_SYNTAX;
 	}
 	all = slice_make(from, (size_t)(c->p - from));
 	p.utf8 = slice_has_8bit(all);
@@ -194,8 +189,7 @@ bool smtp_helo_ok(struct slice name)
 	} else {
 		skip_domain(&c);
 		/* A fully qualified name's last dot is taken too. */
-		if (c.err && c.p == c.end && name.n > 1 &&
-		    name.p[name.n - 1] == '.') {
+		if (c.err && c.p == c.end && name.n > 1 && name.p[name.n - 1] == '.') {
 			return smtp_helo_ok(slice_sub(name, 0, name.n - 1));
 		}
 	}
@@ -214,9 +208,9 @@ int smtp_param_next(struct cur *c, struct smtp_param *out)
 		return -1;
 	}
 	from = c->p;
-	while (c->p < c->end && (ascii_isalpha((unsigned char)*c->p) ||
-				 ascii_isdigit((unsigned char)*c->p) ||
-				 (*c->p == '-' && c->p > from))) {
+	while (c->p < c->end &&
+	       (ascii_isalpha((unsigned char)*c->p) || ascii_isdigit((unsigned char)*c->p) ||
+		(*c->p == '-' && c->p > from))) {
 		c->p++;
 	}
 	out->name = slice_make(from, (size_t)(c->p - from));
@@ -226,8 +220,8 @@ int smtp_param_next(struct cur *c, struct smtp_param *out)
 	}
 	if (cur_opt(c, '=')) {
 		from = c->p;
-		while (c->p < c->end && (unsigned char)*c->p > ' ' &&
-		       *c->p != '=' && *c->p != 0x7f) {
+		while (c->p < c->end && (unsigned char)*c->p > ' ' && *c->p != '=' &&
+		       *c->p != 0x7f) {
 			c->p++;
 		}
 		out->value = slice_make(from, (size_t)(c->p - from));

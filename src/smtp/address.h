@@ -34,8 +34,7 @@ struct smtp_path {
  * Path = "<" [ A-d-l ":" ] Mailbox ">", also "<>" and "<local>", which the
  * caller judges. Takes it off the cursor; the slices point into it.
  */
-enum smtp_addr smtp_path_parse(struct cur *c, bool utf8,
-			       struct smtp_path *out);
+enum smtp_addr smtp_path_parse(struct cur *c, bool utf8, struct smtp_path *out);
 
 /* Is this an EHLO argument that may stand in a header: a domain or an
  * address literal? Underscores and single labels are taken, as in the wild. */

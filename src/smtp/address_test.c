@@ -25,8 +25,7 @@ static const struct {
 	{ "<\"\\\"\"@c>", 0, SMTP_ADDR_OK, "\"\\\"\"@c", "c", 0 },
 	{ "<@x,@y:a@z>", 0, SMTP_ADDR_OK, "a@z", "z", 0 },
 	{ "<a%x@y>", 0, SMTP_ADDR_OK, "a%x@y", "y", 0 },
-	{ "<a@[192.0.2.1]>", 0, SMTP_ADDR_OK, "a@[192.0.2.1]", "[192.0.2.1]",
-	  1 },
+	{ "<a@[192.0.2.1]>", 0, SMTP_ADDR_OK, "a@[192.0.2.1]", "[192.0.2.1]", 1 },
 	{ "<a@[IPv6:::1]>", 0, SMTP_ADDR_OK, "a@[IPv6:::1]", "[IPv6:::1]", 1 },
 	{ "<\xc3\xa9@x>", 1, SMTP_ADDR_OK, "\xc3\xa9@x", "x", 0 },
 	{ "<\xc3\xa9@x>", 0, SMTP_ADDR_UTF8, NULL, NULL, 0 },
@@ -59,8 +58,7 @@ static void paths_are_read(void **state)
 		struct cur c = cur_init(slice_cstr(paths[i].text));
 		struct smtp_path p = { 0 };
 
-		if (smtp_path_parse(&c, paths[i].utf8, &p) !=
-		    paths[i].result) {
+		if (smtp_path_parse(&c, paths[i].utf8, &p) != paths[i].result) {
 			fail_msg("%s", paths[i].text);
 		}
 		if (paths[i].result != SMTP_ADDR_OK) {
@@ -104,12 +102,13 @@ static void lengths_are_exact(void **state)
 
 static void names_for_ehlo(void **state)
 {
-	static const char *const good[] = { "x", "a.b.example", "a_b.example",
-					    "a.example.", "[192.0.2.1]",
-					    "[IPv6:2001:db8::1]", "192.0.2.1" };
-	static const char *const bad[] = { "", ".", "a..b", "-a", "a b", "[",
-					   "[IPv6:", "[1.2.3", "[1.2.3]x",
-					   "\xc3\xa9", "a\rb", "[]" };
+	static const char *const good[] = { "x",	  "a.b.example", "a_b.example",
+					    "a.example.", "[192.0.2.1]", "[IPv6:2001:db8::1]",
+					    "192.0.2.1" };
+	static const char *const bad[] = {
+		"",	  ".",	    "a..b",	"-a",	    "a b",  "[",
+		"[IPv6:", "[1.2.3", "[1.2.3]x", "\xc3\xa9", "a\rb", "[]"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -122,7 +121,7 @@ static void names_for_ehlo(void **state)
 
 static void parameters(void **state)
 {
-	static const char *const bad[] = { "x", "  A", " =", " A=", " A=b=c",
+	static const char *const bad[] = { "x",	  "  A",    " =",      " A=", " A=b=c",
 					   " -A", " A\x01", " A=\x7f", " " };
 	struct cur c = cur_init(S(" SIZE=10 SMTPUTF8 X-Y=a+2Bb"));
 	struct smtp_param p;
@@ -161,10 +160,8 @@ static void xtext(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paths_are_read),
-		cmocka_unit_test(lengths_are_exact),
-		cmocka_unit_test(names_for_ehlo),
-		cmocka_unit_test(parameters),
+		cmocka_unit_test(paths_are_read), cmocka_unit_test(lengths_are_exact),
+		cmocka_unit_test(names_for_ehlo), cmocka_unit_test(parameters),
 		cmocka_unit_test(xtext),
 	};
 

@@ -14,8 +14,7 @@
 
 /* Sends a challenge and reads the answer, decoded, into in. 1 go on; 0 the
  * exchange is over (answered, or the connection is gone). */
-CO_FN static int challenge(struct smtp_session *s, const struct buf *out,
-			   struct buf *in)
+CO_FN static int challenge(struct smtp_session *s, const struct buf *out, struct buf *in)
 {
 	struct conn *c = &s->base.conn;
 	struct buf b64 = BUF_INIT(SASL_REPLY_MAX);
@@ -54,8 +53,7 @@ CO_FN static int failed(struct smtp_session *s)
 {
 	unsigned tries = s->base.env->login_tries;
 
-	conn_log(&s->base.conn, LOG_WARN, "login.failed",
-		 LOG_C("reason", "credentials"));
+	conn_log(&s->base.conn, LOG_WARN, "login.failed", LOG_C("reason", "credentials"));
 	if (++s->auth_failures >= (tries ? tries : 3)) {
 		smtp_reply(s, "535 5.7.8 user name or password is wrong");
 		s->ended = true;
@@ -70,8 +68,7 @@ CO_FN static int finish(struct smtp_session *s, enum sasl_state st)
 	case SASL_DONE:
 		s->authenticated = true;
 		s->junk = 0;
-		conn_log(&s->base.conn, LOG_INFO, "login.ok",
-			 LOG_C("user", s->id.address),
+		conn_log(&s->base.conn, LOG_INFO, "login.ok", LOG_C("user", s->id.address),
 			 LOG_I("tls", s->base.conn.tls_active));
 		return smtp_reply(s, "235 2.7.0 welcome");
 	case SASL_BAD:
@@ -84,8 +81,8 @@ CO_FN static int finish(struct smtp_session *s, enum sasl_state st)
 	}
 }
 
-CO_FN static int first_message(struct smtp_session *s, struct sasl *m,
-			       struct slice initial, struct buf *in)
+CO_FN static int first_message(struct smtp_session *s, struct sasl *m, struct slice initial,
+			       struct buf *in)
 {
 	static const struct buf nothing = BUF_INIT(0);
 
@@ -99,8 +96,7 @@ CO_FN static int first_message(struct smtp_session *s, struct sasl *m,
 	return 1;
 }
 
-CO_FN static void exchange(struct smtp_session *s, struct sasl *m,
-			   struct slice initial)
+CO_FN static void exchange(struct smtp_session *s, struct sasl *m, struct slice initial)
 {
 	struct buf in = BUF_INIT(SASL_REPLY_MAX);
 	struct buf out = BUF_INIT(SASL_REPLY_MAX);
@@ -109,9 +105,7 @@ CO_FN static void exchange(struct smtp_session *s, struct sasl *m,
 	int r = first_message(s, m, initial, &in);
 
 	while (r == 1 && st == SASL_CONTINUE) {
-		struct slice msg = unasked ? slice_make(NULL, 0) :
-				   in.p	   ? buf_slice(&in) :
-					     S("");
+		struct slice msg = unasked ? slice_make(NULL, 0) : in.p ? buf_slice(&in) : S("");
 
 		unasked = false;
 		buf_reset(&out);

@@ -25,7 +25,7 @@ static const char not_now[] = "451 4.3.0 cannot take mail now, try again "
 struct job {
 	struct smtp_session *s;
 	struct spool *spool;
-	uint64_t body; /* offset of what follows the header in front */
+	uint64_t body;	  /* offset of what follows the header in front */
 	struct buf front; /* trace fields and, for submission, the header */
 	char id[CONN_SID_MAX + 16];
 	struct store_writer *writer;
@@ -91,15 +91,13 @@ CO_FN static int owns_all(struct smtp_session *s, struct slice body)
 	int r = 1;
 
 	arena_init(&arena, 256 * 1024);
-	for (struct mime_addr *a = mime_addr_parse(body, &arena);
-	     a && r == 1; a = a->next) {
+	for (struct mime_addr *a = mime_addr_parse(body, &arena); a && r == 1; a = a->next) {
 		if (a->mailbox.p && a->host.p) {
 			buf_reset(&spec);
 			mime_addr_spec(a, &spec);
-			r = spec.err ? 0 :
-				       auth_owns(s->base.env->auth,
-						 s->id.account,
-						 buf_slice(&spec));
+			r = spec.err
+				    ? 0
+				    : auth_owns(s->base.env->auth, s->id.account, buf_slice(&spec));
 		}
 	}
 	if (arena_err(&arena)) {
@@ -111,11 +109,9 @@ CO_FN static int owns_all(struct smtp_session *s, struct slice body)
 }
 
 /* THREATS SL-15: nobody writes in another's name. NULL, or the reply. */
-CO_FN static const char *check_authors(struct smtp_session *s,
-				       struct slice header)
+CO_FN static const char *check_authors(struct smtp_session *s, struct slice header)
 {
-	static const struct slice names[] = { S("From"), S("Sender"),
-					      S("Resent-From"),
+	static const struct slice names[] = { S("From"), S("Sender"), S("Resent-From"),
 					      S("Resent-Sender") };
 	struct mime_field f;
 
@@ -128,8 +124,8 @@ CO_FN static const char *check_authors(struct smtp_session *s,
 			}
 			r = owns_all(s, f.body);
 			if (r != 1) {
-				return r < 0 ? not_now :
-					       "550 5.7.1 From or Sender is "
+				return r < 0 ? not_now
+					     : "550 5.7.1 From or Sender is "
 					       "not your address";
 			}
 		}
@@ -153,8 +149,7 @@ CO_FN static int read_header(struct job *j, char *p, size_t n)
 }
 
 /* Puts the fixed header in front; the spool then counts from the body on. */
-CO_FN static const char *prepare_submission(struct job *j,
-					    const struct smtp_header *head)
+CO_FN static const char *prepare_submission(struct job *j, const struct smtp_header *head)
 {
 	size_t n = (size_t)head->len;
 	char *p = malloc(n ? n : 1);
@@ -163,8 +158,7 @@ CO_FN static const char *prepare_submission(struct job *j,
 	if (p && read_header(j, p, n) == 0) {
 		no = check_authors(j->s, slice_make(p, n));
 		if (!no) {
-			switch (smtp_header_fix(slice_make(p, n),
-						j->s->base.env->hostname,
+			switch (smtp_header_fix(slice_make(p, n), j->s->base.env->hostname,
 						clock_wall(), &j->front)) {
 			case SMTP_FIX_OK:
 				j->body = n;
@@ -212,9 +206,7 @@ CO_FN static int copy_body(struct job *j)
 			r = (int)n;
 		} else if (n > 0) {
 			j->body += (uint64_t)n;
-			r = store_writer_add(j->writer,
-					     slice_make(chunk, (size_t)n),
-					     &j->err);
+			r = store_writer_add(j->writer, slice_make(chunk, (size_t)n), &j->err);
 		}
 	}
 	free(chunk);
@@ -225,19 +217,15 @@ CO_FN static int write_message(struct job *j)
 {
 	struct smtp_tx *tx = j->s->tx;
 	char meta[META_MAX];
-	int n = snprintf(meta, sizeof(meta), "%s <%.*s>", j->id,
-			 SLICE_ARG(tx->first));
+	int n = snprintf(meta, sizeof(meta), "%s <%.*s>", j->id, SLICE_ARG(tx->first));
 	int r;
 
 	n = MIN(n, META_MAX - 1);
-	r = store_writer_new(j->s->base.env->store,
-			     slice_make(meta, (size_t)MAX(n, 0)), &j->writer,
+	r = store_writer_new(j->s->base.env->store, slice_make(meta, (size_t)MAX(n, 0)), &j->writer,
 			     &j->err);
 	if (r == 0) {
-		r = j->front.err ? j->front.err :
-				   store_writer_add(j->writer,
-						    buf_slice(&j->front),
-						    &j->err);
+		r = j->front.err ? j->front.err
+				 : store_writer_add(j->writer, buf_slice(&j->front), &j->err);
 	}
 	if (r == 0) {
 		r = copy_body(j);
@@ -247,13 +235,12 @@ CO_FN static int write_message(struct job *j)
 
 /* ---- delivering --------------------------------------------------------- */
 
-CO_FN static const char *over_quota(struct smtp_session *s, uint64_t account,
-				    uint64_t size)
+CO_FN static const char *over_quota(struct smtp_session *s, uint64_t account, uint64_t size)
 {
 	struct store_usage u;
 
-	if (store_usage(s->base.env->store, account, &u, NULL) == STORE_OK &&
-	    u.quota_bytes && size > u.quota_bytes) {
+	if (store_usage(s->base.env->store, account, &u, NULL) == STORE_OK && u.quota_bytes &&
+	    size > u.quota_bytes) {
 		return "552 5.2.2 message is too big for a mailbox";
 	}
 	return "452 4.2.2 a mailbox is full";
@@ -266,8 +253,7 @@ CO_FN static const char *check_room(struct job *j)
 	uint64_t size = store_writer_size(j->writer);
 
 	for (size_t i = 0; i < tx->n_accounts; i++) {
-		int r = store_would_fit(j->s->base.env->store,
-					tx->accounts[i], size);
+		int r = store_would_fit(j->s->base.env->store, tx->accounts[i], size);
 
 		if (r == STORE_OVERQUOTA) {
 			return over_quota(j->s, tx->accounts[i], size);
@@ -280,8 +266,7 @@ CO_FN static const char *check_room(struct job *j)
 }
 
 /* One reply for all results: see README.md. NULL: everyone has it. */
-CO_FN static const char *sum_up(struct job *j, const struct store_rcpt *r,
-				size_t n)
+CO_FN static const char *sum_up(struct job *j, const struct store_rcpt *r, size_t n)
 {
 	size_t ok = 0, gone = 0, full = 0, over = 0, failed = 0;
 
@@ -296,15 +281,12 @@ CO_FN static const char *sum_up(struct job *j, const struct store_rcpt *r,
 		return ok ? NULL : "550 5.1.1 no such user here any more";
 	}
 	if (ok) {
-		conn_log(&j->s->base.conn, LOG_ERROR, "deliver.partial",
-			 LOG_C("id", j->id), LOG_I("delivered", ok),
-			 LOG_I("overquota", over), LOG_I("full", full),
+		conn_log(&j->s->base.conn, LOG_ERROR, "deliver.partial", LOG_C("id", j->id),
+			 LOG_I("delivered", ok), LOG_I("overquota", over), LOG_I("full", full),
 			 LOG_I("failed", failed));
 		return not_now;
 	}
-	return failed ? not_now :
-	       full   ? no_room :
-			"452 4.2.2 a mailbox is full";
+	return failed ? not_now : full ? no_room : "452 4.2.2 a mailbox is full";
 }
 
 CO_FN static const char *hand_over(struct job *j)
@@ -324,8 +306,7 @@ CO_FN static const char *hand_over(struct job *j)
 	for (size_t i = 0; i < tx->n_accounts; i++) {
 		rcpts[i].account = tx->accounts[i];
 	}
-	r = store_deliver(j->s->base.env->store, j->writer, rcpts,
-			  tx->n_accounts, &j->err);
+	r = store_deliver(j->s->base.env->store, j->writer, rcpts, tx->n_accounts, &j->err);
 	no = r == 0 ? sum_up(j, rcpts, tx->n_accounts) : write_reply(r);
 	free(rcpts);
 	return no;
@@ -353,25 +334,20 @@ CO_FN static void log_result(struct job *j, const char *no)
 	char text[256];
 
 	if (!no) {
-		conn_log(&j->s->base.conn, LOG_INFO, "mail.accepted",
-			 LOG_C("id", j->id), LOG_S("from", tx->from),
-			 LOG_S("rcpt", tx->first), LOG_I("rcpts", tx->n_rcpt),
-			 LOG_I("accounts", tx->n_accounts),
+		conn_log(&j->s->base.conn, LOG_INFO, "mail.accepted", LOG_C("id", j->id),
+			 LOG_S("from", tx->from), LOG_S("rcpt", tx->first),
+			 LOG_I("rcpts", tx->n_rcpt), LOG_I("accounts", tx->n_accounts),
 			 LOG_I("size", store_writer_size(j->writer)));
 		return;
 	}
-	conn_log(&j->s->base.conn, j->err.code < 0 ? LOG_ERROR : LOG_INFO,
-		 "mail.refused", LOG_C("id", j->id), LOG_S("from", tx->from),
-		 LOG_S("rcpt", tx->first), LOG_I("size", spool_size(j->spool)),
-		 LOG_C("reply", no),
-		 LOG_C("reason", j->err.code ?
-					 err_str(&j->err, text, sizeof(text)) :
-					 ""));
+	conn_log(&j->s->base.conn, j->err.code < 0 ? LOG_ERROR : LOG_INFO, "mail.refused",
+		 LOG_C("id", j->id), LOG_S("from", tx->from), LOG_S("rcpt", tx->first),
+		 LOG_I("size", spool_size(j->spool)), LOG_C("reply", no),
+		 LOG_C("reason", j->err.code ? err_str(&j->err, text, sizeof(text)) : ""));
 }
 
 const char *smtp_deliver(struct smtp_session *s, struct spool *spool,
-			 const struct smtp_header *head, char *text,
-			 size_t cap)
+			 const struct smtp_header *head, char *text, size_t cap)
 {
 	struct job *j = calloc(1, sizeof(*j));
 	const char *no;

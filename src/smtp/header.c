@@ -56,8 +56,7 @@ void smtp_header_feed(struct smtp_header *h, struct slice data)
 	}
 }
 
-static void add_missing(bool date, bool id, const char *hostname, int64_t now,
-			struct buf *out)
+static void add_missing(bool date, bool id, const char *hostname, int64_t now, struct buf *out)
 {
 	char text[40];
 
@@ -76,8 +75,8 @@ static bool is_field(const struct mime_field *f, struct slice name)
 	return slice_ieq(f->name, name);
 }
 
-enum smtp_fix smtp_header_fix(struct slice header, const char *hostname,
-			      int64_t now, struct buf *out)
+enum smtp_fix smtp_header_fix(struct slice header, const char *hostname, int64_t now,
+			      struct buf *out)
 {
 	struct slice rest = header;
 	struct mime_field f;

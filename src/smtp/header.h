@@ -15,11 +15,11 @@ struct smtp_header {
 	uint64_t len;	   /* octets of header, with its empty line */
 	unsigned received; /* Received fields */
 	uint32_t lines;
-	bool done;	   /* the empty line was seen */
-	bool too_big;	   /* one of the limits was met */
-	size_t line;	   /* octets in the current line */
-	unsigned match;	   /* octets of "received:" matched so far */
-	bool is_cr;	   /* the current line is a CR so far */
+	bool done;	/* the empty line was seen */
+	bool too_big;	/* one of the limits was met */
+	size_t line;	/* octets in the current line */
+	unsigned match; /* octets of "received:" matched so far */
+	bool is_cr;	/* the current line is a CR so far */
 };
 
 /* Zero-initialise; feed decoded message bytes in any pieces. */
@@ -35,7 +35,7 @@ enum smtp_fix {
  * and Message-ID put in front where missing; all else as it was, byte for
  * byte. hostname is for Message-ID; now in unix seconds.
  */
-enum smtp_fix smtp_header_fix(struct slice header, const char *hostname,
-			      int64_t now, struct buf *out);
+enum smtp_fix smtp_header_fix(struct slice header, const char *hostname, int64_t now,
+			      struct buf *out);
 
 #endif

@@ -68,8 +68,7 @@ static void limits_hold(void **state)
 static enum smtp_fix fix(const char *text, struct buf *out)
 {
 	buf_reset(out);
-	return smtp_header_fix(slice_cstr(text), "mx.example.test", 1767323045,
-			       out);
+	return smtp_header_fix(slice_cstr(text), "mx.example.test", 1767323045, out);
 }
 
 static void submission_is_completed(void **state)
@@ -81,14 +80,11 @@ static void submission_is_completed(void **state)
 	(void)state;
 	assert_int_equal(fix(whole, &out), SMTP_FIX_OK);
 	assert_string_equal(buf_cstr(&out), whole);
-	assert_int_equal(fix("FROM: a@b\r\nBcc: x,\r\n y\r\nTo: c\r\n\r\n", &out),
-			 SMTP_FIX_OK);
-	assert_true(slice_starts(buf_slice(&out),
-				 S("Date: Fri, 02 Jan 2026 03:04:05 +0000\r\n"
-				   "Message-ID: <")));
-	assert_true(slice_ends(buf_slice(&out),
-			       S("@mx.example.test>\r\nFROM: a@b\r\nTo: c\r\n"
-				 "\r\n")));
+	assert_int_equal(fix("FROM: a@b\r\nBcc: x,\r\n y\r\nTo: c\r\n\r\n", &out), SMTP_FIX_OK);
+	assert_true(slice_starts(buf_slice(&out), S("Date: Fri, 02 Jan 2026 03:04:05 +0000\r\n"
+						    "Message-ID: <")));
+	assert_true(slice_ends(buf_slice(&out), S("@mx.example.test>\r\nFROM: a@b\r\nTo: c\r\n"
+						  "\r\n")));
 	buf_fini(&out);
 }
 
@@ -100,8 +96,7 @@ static void authors_are_needed(void **state)
 	assert_int_equal(fix("To: a\r\n\r\n", &out), SMTP_FIX_NO_FROM);
 	assert_int_equal(fix("", &out), SMTP_FIX_NO_FROM);
 	assert_int_equal(fix("From:  \r\n\r\n", &out), SMTP_FIX_NO_FROM);
-	assert_int_equal(fix("From: a\r\nfrom: b\r\n\r\n", &out),
-			 SMTP_FIX_MANY_FROM);
+	assert_int_equal(fix("From: a\r\nfrom: b\r\n\r\n", &out), SMTP_FIX_MANY_FROM);
 	assert_int_equal(out.n, 0);
 	buf_fini(&out);
 }

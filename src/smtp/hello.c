@@ -21,8 +21,7 @@ CO_FN static bool take_name(struct smtp_session *s, const struct smtp_cmd *p)
 {
 	struct slice name = slice_trim(p->args);
 
-	if (!smtp_helo_ok(name) ||
-	    slice_copy(name, s->helo, sizeof(s->helo)) != 0) {
+	if (!smtp_helo_ok(name) || slice_copy(name, s->helo, sizeof(s->helo)) != 0) {
 		smtp_reply(s, "501 5.5.4 say your host name or address "
 			      "literal");
 		return false;
@@ -54,8 +53,9 @@ int smtp_ehlo(void *session, void *cmd)
 		return 0;
 	}
 	s->esmtp = true;
-	conn_printf(c, "250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64 "\r\n"
-		       "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n",
+	conn_printf(c,
+		    "250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64 "\r\n"
+		    "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n",
 		    s->base.env->hostname, smtp_message_max(s));
 	if (smtp_starttls_offered(s)) {
 		conn_write(c, S("250-STARTTLS\r\n"));
@@ -131,8 +131,7 @@ int smtp_vrfy(void *session, void *cmd)
 	if (slice_trim(p->args).n == 0) {
 		return smtp_reply(s, "501 5.5.4 VRFY needs an address");
 	}
-	if (slice_has_8bit(p->args) &&
-	    !slice_iends(slice_trim(p->args), S(" SMTPUTF8"))) {
+	if (slice_has_8bit(p->args) && !slice_iends(slice_trim(p->args), S(" SMTPUTF8"))) {
 		return smtp_reply(s, "553 5.6.7 use SMTPUTF8 for such an "
 				     "address");
 	}

@@ -22,8 +22,8 @@ CO_FN static int bad_params(struct smtp_session *s)
 }
 
 /* One parameter: 0, or the reply. */
-static const char *take_param(const struct smtp_session *s,
-			      const struct smtp_param *p, struct mail_params *m)
+static const char *take_param(const struct smtp_session *s, const struct smtp_param *p,
+			      struct mail_params *m)
 {
 	static const char bad[] = "501 5.5.4 bad parameter";
 
@@ -35,8 +35,7 @@ static const char *take_param(const struct smtp_session *s,
 		m->has_size = true;
 	} else if (slice_ieq(p->name, S("BODY"))) {
 		m->body_8bit = slice_ieq(p->value, S("8BITMIME"));
-		if (m->has_body ||
-		    (!m->body_8bit && !slice_ieq(p->value, S("7BIT")))) {
+		if (m->has_body || (!m->body_8bit && !slice_ieq(p->value, S("7BIT")))) {
 			return bad;
 		}
 		m->has_body = true;
@@ -45,8 +44,7 @@ static const char *take_param(const struct smtp_session *s,
 			return bad;
 		}
 		m->smtputf8 = true;
-	} else if (slice_ieq(p->name, S("AUTH")) &&
-		   s->role == SMTP_SUBMISSION) {
+	} else if (slice_ieq(p->name, S("AUTH")) && s->role == SMTP_SUBMISSION) {
 		/* Whoever is logged in is the sender: checked, not kept. */
 		if (m->has_auth || !p->value.p || !smtp_xtext_ok(p->value)) {
 			return bad;
@@ -78,9 +76,8 @@ static bool wants_utf8(struct slice args)
 CO_FN static bool may_send(struct smtp_session *s)
 {
 	if (s->role == SMTP_SUBMISSION && !s->authenticated) {
-		smtp_reply(s, smtp_tls_or_trusted(s) ?
-				      "530 5.7.0 log in first" :
-				      "530 5.7.0 use STARTTLS, then log in");
+		smtp_reply(s, smtp_tls_or_trusted(s) ? "530 5.7.0 log in first"
+						     : "530 5.7.0 use STARTTLS, then log in");
 		return false;
 	}
 	if (s->mails >= SMTP_MAILS_MAX || s->bytes >= SMTP_SESSION_MAX) {
@@ -96,8 +93,7 @@ CO_FN static bool may_send(struct smtp_session *s)
 }
 
 /* Is this path one that mail may come from? NULL, or the reply. */
-CO_FN static const char *judge_sender(struct smtp_session *s,
-				      const struct smtp_path *p)
+CO_FN static const char *judge_sender(struct smtp_session *s, const struct smtp_path *p)
 {
 	struct buf canon = BUF_INIT(SMTP_PATH_MAX + 256);
 	int r;
@@ -109,8 +105,7 @@ CO_FN static const char *judge_sender(struct smtp_session *s,
 		return "501 5.1.7 sender address needs a domain";
 	}
 	/* A-labels that decode to nothing (THREATS SL-16). */
-	if (!p->literal && (p->utf8 || slice_ifind(p->domain, S("xn--")) !=
-					       SIZE_MAX)) {
+	if (!p->literal && (p->utf8 || slice_ifind(p->domain, S("xn--")) != SIZE_MAX)) {
 		r = auth_domain_canon(p->domain, &canon);
 		buf_fini(&canon);
 		if (r != 0) {
@@ -151,8 +146,7 @@ CO_FN static int begin(struct smtp_session *s, const struct smtp_path *p,
 	return smtp_reply(s, "250 2.1.0 OK");
 }
 
-CO_FN static int take_params(struct smtp_session *s, struct cur *c,
-			     struct mail_params *m)
+CO_FN static int take_params(struct smtp_session *s, struct cur *c, struct mail_params *m)
 {
 	struct smtp_param p;
 	int r;

@@ -52,26 +52,22 @@ CO_FN static bool can_never_fit(struct smtp_session *s, uint64_t account)
 {
 	struct store_usage u;
 
-	return s->tx->size > 0 &&
-	       store_usage(s->base.env->store, account, &u, NULL) ==
-		       STORE_OK &&
+	return s->tx->size > 0 && store_usage(s->base.env->store, account, &u, NULL) == STORE_OK &&
 	       u.quota_bytes > 0 && s->tx->size > u.quota_bytes;
 }
 
 /* NULL: room in every one of them; else the reply. */
-CO_FN static const char *check_room(struct smtp_session *s,
-				    const struct auth_targets *t)
+CO_FN static const char *check_room(struct smtp_session *s, const struct auth_targets *t)
 {
 	uint64_t size = s->tx->size ? s->tx->size : 1;
 
 	for (size_t i = 0; i < t->n; i++) {
-		int r = store_would_fit(s->base.env->store, t->accounts[i],
-					size);
+		int r = store_would_fit(s->base.env->store, t->accounts[i], size);
 
 		if (r == STORE_OVERQUOTA) {
-			return can_never_fit(s, t->accounts[i]) ?
-				       "552 5.2.2 too big for this mailbox" :
-				       "452 4.2.2 mailbox is full";
+			return can_never_fit(s, t->accounts[i])
+				       ? "552 5.2.2 too big for this mailbox"
+				       : "452 4.2.2 mailbox is full";
 		}
 		if (r == STORE_FULL) {
 			return "452 4.3.1 no room for mail now, try again "
@@ -84,8 +80,7 @@ CO_FN static const char *check_room(struct smtp_session *s,
 	return NULL;
 }
 
-CO_FN static const char *take_targets(struct smtp_session *s,
-				      const struct auth_targets *t)
+CO_FN static const char *take_targets(struct smtp_session *s, const struct auth_targets *t)
 {
 	const char *no;
 
@@ -99,8 +94,8 @@ CO_FN static const char *take_targets(struct smtp_session *s,
 
 		if (r != 0) {
 			no = r > 0 ? "452 4.5.3 too many mailboxes for one "
-				     "message" :
-				     "451 4.3.0 out of memory";
+				     "message"
+				   : "451 4.3.0 out of memory";
 		}
 	}
 	return no;
@@ -119,10 +114,10 @@ CO_FN static int unknown_user(struct smtp_session *s)
 
 CO_FN static int not_ours(struct smtp_session *s)
 {
-	return smtp_reply(s, s->role == SMTP_SUBMISSION ?
-				     "550 5.7.1 sending to other servers is not "
-				     "supported by this server yet" :
-				     "550 5.7.1 relaying denied");
+	return smtp_reply(s, s->role == SMTP_SUBMISSION
+				     ? "550 5.7.1 sending to other servers is not "
+				       "supported by this server yet"
+				     : "550 5.7.1 relaying denied");
 }
 
 CO_FN static int accepted(struct smtp_session *s, struct slice addr)
@@ -196,9 +191,9 @@ int smtp_rcpt(void *session, void *cmd)
 	struct smtp_session *s = session;
 	struct smtp_cmd *cmdp = cmd;
 	struct cur c = cur_init(cmdp->args);
-	unsigned max = s->base.env->rcpt_max ? s->base.env->rcpt_max :
-		       s->role == SMTP_MX    ? 1000 :
-					       100;
+	unsigned max = s->base.env->rcpt_max ? s->base.env->rcpt_max
+		       : s->role == SMTP_MX  ? 1000
+					     : 100;
 	struct smtp_path path = { 0 };
 	const char *no;
 

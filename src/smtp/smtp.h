@@ -21,9 +21,8 @@ enum smtp_role {
  * stream is closed then). Run with session_run, end with session_free. Never
  * moves between loops.
  */
-int smtp_session_new(const struct proto_env *env, enum smtp_role role,
-		     struct stream **sp, const struct net_addr *peer,
-		     const struct net_addr *local, struct tls_ctx *tls,
+int smtp_session_new(const struct proto_env *env, enum smtp_role role, struct stream **sp,
+		     const struct net_addr *peer, const struct net_addr *local, struct tls_ctx *tls,
 		     struct session **out);
 
 /* The table of commands, for HELP and the transcripts' coverage. */

@@ -37,13 +37,12 @@ static const struct {
 	{ S("carol"), S("carol@example.test"), S("singer") },
 };
 
-#define MUST(expr)                                                     \
-	do {                                                           \
-		if ((expr) != 0) {                                     \
-			fprintf(stderr, "rig: %s failed: %s\n", #expr, \
-				e.text ? e.text : "");                 \
-			abort();                                       \
-		}                                                      \
+#define MUST(expr)                                                                            \
+	do {                                                                                  \
+		if ((expr) != 0) {                                                            \
+			fprintf(stderr, "rig: %s failed: %s\n", #expr, e.text ? e.text : ""); \
+			abort();                                                              \
+		}                                                                             \
 	} while (0)
 
 /* ---- faults ------------------------------------------------------------- */
@@ -56,15 +55,12 @@ static bool faulty_is_full(struct kv *kv)
 	return current->full;
 }
 
-static int faulty_commit(struct kv *kv, struct kv_batch *const *batches,
-			 size_t n, size_t bytes)
+static int faulty_commit(struct kv *kv, struct kv_batch *const *batches, size_t n, size_t bytes)
 {
-	return current->broken ? -EIO :
-				 current->real->commit(kv, batches, n, bytes);
+	return current->broken ? -EIO : current->real->commit(kv, batches, n, bytes);
 }
 
-static int faulty_blob_new(struct kv *kv, struct slice meta,
-			   struct kv_blob_writer **out)
+static int faulty_blob_new(struct kv *kv, struct slice meta, struct kv_blob_writer **out)
 {
 	return current->full ? KV_FULL : current->real->blob_new(kv, meta, out);
 }
@@ -84,8 +80,7 @@ static void make_people(struct rig *r)
 	co_enter();
 	MUST(auth_domain_add(r->auth, S("example.test"), &e));
 	for (size_t i = 0; i < RIG_ACCOUNTS; i++) {
-		MUST(auth_account_add(r->auth, people[i].address,
-				      people[i].password, &id, &e));
+		MUST(auth_account_add(r->auth, people[i].address, people[i].password, &id, &e));
 		MUST(store_account_create(r->store, id, 0, 0, &e));
 	}
 }
@@ -110,12 +105,8 @@ struct rig *rig_new_on(struct co_loop **loops, size_t n)
 {
 	struct rig *r = xcalloc(1, sizeof(*r));
 	struct err e = ERR_INIT;
-	struct store_opts so = { .tmp_dir = "/tmp",
-				 .loops = loops,
-				 .n_loops = n };
-	struct auth_opts ao = { .argon_memory_kib = 8,
-				.argon_passes = 1,
-				.no_delays = true };
+	struct store_opts so = { .tmp_dir = "/tmp", .loops = loops, .n_loops = n };
+	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 
 	assert(!current);
 	hush();
@@ -169,8 +160,7 @@ struct proto_env *rig_env(struct rig *r)
 	return &r->env;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-		      struct FTW *ftw)
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
@@ -228,11 +218,9 @@ CO_FN static uint64_t id_of(struct rig *r, int who)
 	return a.id;
 }
 
-CO_FN static int deliver(struct rig *r, int who, struct slice mailbox,
-			 struct slice message)
+CO_FN static int deliver(struct rig *r, int who, struct slice mailbox, struct slice message)
 {
-	struct store_rcpt rcpt = { .account = id_of(r, who),
-				   .mailbox = mailbox };
+	struct store_rcpt rcpt = { .account = id_of(r, who), .mailbox = mailbox };
 	struct store_writer *w = NULL;
 	struct err e = ERR_INIT;
 
@@ -293,8 +281,7 @@ static int do_unlock(struct rig *r, int who)
 }
 
 /* Runs fn on an open mailbox and one of its UIDs. */
-CO_FN static int on_message(struct rig *r, int who, struct slice args,
-			    bool expunge)
+CO_FN static int on_message(struct rig *r, int who, struct slice args, bool expunge)
 {
 	struct slice box = slice_split(&args, ' ');
 	struct slice num = slice_split(&args, ' ');
@@ -305,8 +292,7 @@ CO_FN static int on_message(struct rig *r, int who, struct slice args,
 	uint32_t uid, flags = 0;
 	size_t removed;
 
-	if (slice_u32(num, &uid) != 0 ||
-	    (!expunge && slice_u32(args, &flags) != 0)) {
+	if (slice_u32(num, &uid) != 0 || (!expunge && slice_u32(args, &flags) != 0)) {
 		return -EINVAL;
 	}
 	f.system = flags;
@@ -323,8 +309,7 @@ CO_FN static int on_message(struct rig *r, int who, struct slice args,
 }
 
 /* create NAME MAILBOX, delete NAME MAILBOX */
-CO_FN static int on_mailbox(struct rig *r, int who, struct slice box,
-			    bool create)
+CO_FN static int on_mailbox(struct rig *r, int who, struct slice box, bool create)
 {
 	struct store_account *a = NULL;
 	struct err e = ERR_INIT;
@@ -346,8 +331,7 @@ CO_FN static int do_quota(struct rig *r, int who, struct slice args)
 	struct err e = ERR_INIT;
 	uint64_t b, m = 0;
 
-	if (slice_u64(bytes, &b) != 0 ||
-	    (args.n && slice_u64(args, &m) != 0)) {
+	if (slice_u64(bytes, &b) != 0 || (args.n && slice_u64(args, &m) != 0)) {
 		return -EINVAL;
 	}
 	MUST(store_quota_set(r->store, id_of(r, who), b, m, &e));
@@ -373,8 +357,7 @@ CO_FN static int do_gone(struct rig *r, int who)
 	return 0;
 }
 
-CO_FN static int do_person(struct rig *r, struct slice verb, int who,
-			   struct slice args)
+CO_FN static int do_person(struct rig *r, struct slice verb, int who, struct slice args)
 {
 	struct err e = ERR_INIT;
 
@@ -399,8 +382,7 @@ CO_FN static int do_person(struct rig *r, struct slice verb, int who,
 	} else if (slice_eq(verb, S("delete"))) {
 		return on_mailbox(r, who, args, false);
 	} else if (slice_eq(verb, S("disable"))) {
-		MUST(auth_account_disable(r->auth, people[who].address, true,
-					  &e));
+		MUST(auth_account_disable(r->auth, people[who].address, true, &e));
 		return 0;
 	}
 	return -EINVAL;
@@ -481,9 +463,8 @@ int rig_do(struct rig *r, struct slice what)
 
 /* ---- sessions ----------------------------------------------------------- */
 
-struct session *rig_session(struct rig *r, enum rig_proto proto, bool tls,
-			    bool starttls, const struct net_addr *peer,
-			    struct stream **sp)
+struct session *rig_session(struct rig *r, enum rig_proto proto, bool tls, bool starttls,
+			    const struct net_addr *peer, struct stream **sp)
 {
 	struct tls_ctx *ctx = starttls ? rig_tls() : NULL;
 	struct session *s = NULL;
@@ -492,10 +473,8 @@ struct session *rig_session(struct rig *r, enum rig_proto proto, bool tls,
 	switch (proto) {
 	case RIG_SMTP:
 	case RIG_SUBMISSION:
-		MUST(smtp_session_new(&r->env,
-				      proto == RIG_SMTP ? SMTP_MX :
-							  SMTP_SUBMISSION,
-				      sp, peer, NULL, ctx, &s));
+		MUST(smtp_session_new(&r->env, proto == RIG_SMTP ? SMTP_MX : SMTP_SUBMISSION, sp,
+				      peer, NULL, ctx, &s));
 		break;
 	case RIG_POP3:
 		MUST(pop3_session_new(&r->env, sp, peer, NULL, ctx, &s));

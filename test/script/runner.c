@@ -43,8 +43,8 @@ struct play {
 /* ---- matching ----------------------------------------------------------- */
 
 /* The conversation's last lines, then what was wrong. */
-static void fail(struct play *p, unsigned line, const char *what,
-		 struct slice want, const struct slice *got)
+static void fail(struct play *p, unsigned line, const char *what, struct slice want,
+		 const struct slice *got)
 {
 	struct slice said = slice_sub(buf_slice(&p->out), 0, p->seen);
 
@@ -151,8 +151,7 @@ static void one_step(struct play *p, const struct step *st, bool ended)
 	case STEP_SEND:
 		nothing_more(p, st->line);
 		if (ended) {
-			fail(p, st->line, "server closed before", st->text,
-			     NULL);
+			fail(p, st->line, "server closed before", st->text, NULL);
 		}
 		p->pending = st->text;
 		p->at++;
@@ -239,8 +238,7 @@ static bool set_up(struct play *p)
 {
 	for (size_t i = 0; i < p->script->n_setup; i++) {
 		if (rig_do(p->rig, p->script->setup[i]) != 0) {
-			fail(p, 0, "setting cannot be done",
-			     p->script->setup[i], NULL);
+			fail(p, 0, "setting cannot be done", p->script->setup[i], NULL);
 			return false;
 		}
 	}
@@ -279,8 +277,7 @@ static void play_session(struct play *p)
 
 	p->s = (struct stream){ .ops = &play_ops, .deadline = CLOCK_NEVER };
 	p->eof = false;
-	session = rig_session(p->rig, p->proto, script->tls, script->starttls,
-			      &script->peer, &s);
+	session = rig_session(p->rig, p->proto, script->tls, script->starttls, &script->peer, &s);
 	co_enter();
 	if (session_run(session) != SESSION_END) {
 		fail(p, 0, "session did not end", S(""), NULL);
@@ -291,10 +288,7 @@ static void play_session(struct play *p)
 
 static bool play_once(const char *path, struct script *script, size_t step)
 {
-	struct play p = { .script = script,
-			  .path = path,
-			  .step = step,
-			  .proto = script->proto };
+	struct play p = { .script = script, .path = path, .step = step, .proto = script->proto };
 
 	buf_init(&p.out, OUTPUT_MAX);
 	p.rig = rig_new();
@@ -352,8 +346,7 @@ static unsigned check_verbs(void)
 
 	for (size_t i = 0; i < n_verbs; i++) {
 		if (!used[i]) {
-			printf("FAIL no transcript uses %.*s\n",
-			       SLICE_ARG(verbs[i].name));
+			printf("FAIL no transcript uses %.*s\n", SLICE_ARG(verbs[i].name));
 			missing++;
 		}
 	}
@@ -389,8 +382,7 @@ static void run_file(const char *path)
 
 	if (ok) {
 		note_verbs(&script);
-		ok = play_once(path, &script, 0) &&
-		     (script.whole || play_once(path, &script, 1));
+		ok = play_once(path, &script, 0) && (script.whole || play_once(path, &script, 1));
 	}
 	script_free(&script);
 	passed += ok;

@@ -131,8 +131,7 @@ static int unescape(struct reader *r, struct slice in, struct buf *out)
 
 static int read_proto(struct reader *r, struct slice v, enum rig_proto *out)
 {
-	static const struct slice names[] = { S("smtp"), S("submission"),
-					      S("pop3"), S("imap") };
+	static const struct slice names[] = { S("smtp"), S("submission"), S("pop3"), S("imap") };
 
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (slice_eq(names[i], v)) {
@@ -163,12 +162,10 @@ static int add_setup(struct reader *r, struct slice v)
 static int setting(struct reader *r, struct slice text)
 {
 	static const struct slice rig[] = {
-		S("mail"),	  S("message"),	    S("quota"),
-		S("lock"),	  S("alias"),	    S("catchall"),
-		S("create"),	  S("flags"),	    S("disable"),
-		S("message_max"), S("rcpt_max"),    S("error_max"),
-		S("login_tries"), S("full"),	    S("broken"),
-		S("stopping"),	  S("cleartext"),
+		S("mail"),     S("message"),   S("quota"),	 S("lock"),    S("alias"),
+		S("catchall"), S("create"),    S("flags"),	 S("disable"), S("message_max"),
+		S("rcpt_max"), S("error_max"), S("login_tries"), S("full"),    S("broken"),
+		S("stopping"), S("cleartext"),
 	};
 	size_t colon = slice_chr(text, ':');
 	struct slice key = slice_trim(slice_sub(text, 0, colon));
@@ -183,14 +180,12 @@ static int setting(struct reader *r, struct slice text)
 	if (slice_eq(key, S("tls"))) {
 		r->s->tls = slice_eq(v, S("yes"));
 		r->s->starttls = slice_eq(v, S("start"));
-		return r->s->tls || r->s->starttls || slice_eq(v, S("no")) ?
-			       0 :
-			       bad(r, "tls: yes, no or start");
+		return r->s->tls || r->s->starttls || slice_eq(v, S("no"))
+			       ? 0
+			       : bad(r, "tls: yes, no or start");
 	}
 	if (slice_eq(key, S("peer"))) {
-		return net_addr_parse(v, 1234, &r->s->peer) == 0 ?
-			       0 :
-			       bad(r, "peer: an address");
+		return net_addr_parse(v, 1234, &r->s->peer) == 0 ? 0 : bad(r, "peer: an address");
 	}
 	if (slice_eq(key, S("step"))) {
 		r->s->whole = slice_eq(v, S("whole"));
@@ -198,9 +193,8 @@ static int setting(struct reader *r, struct slice text)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(rig); i++) {
 		if (slice_eq(key, rig[i])) {
-			struct slice words = arena_printf(
-				&r->s->arena, "%.*s %.*s", SLICE_ARG(key),
-				SLICE_ARG(v));
+			struct slice words = arena_printf(&r->s->arena, "%.*s %.*s", SLICE_ARG(key),
+							  SLICE_ARG(v));
 
 			return add_setup(r, words);
 		}
@@ -210,8 +204,7 @@ static int setting(struct reader *r, struct slice text)
 
 /* ---- steps -------------------------------------------------------------- */
 
-static struct step *add_step(struct reader *r, enum step_kind kind,
-			     struct slice text)
+static struct step *add_step(struct reader *r, enum step_kind kind, struct slice text)
 {
 	struct step *st;
 
@@ -220,9 +213,7 @@ static struct step *add_step(struct reader *r, enum step_kind kind,
 		return NULL;
 	}
 	st = &r->s->steps[r->s->n_steps++];
-	*st = (struct step){ .kind = kind,
-			     .line = r->line,
-			     .text = arena_dup(&r->s->arena, text) };
+	*st = (struct step){ .kind = kind, .line = r->line, .text = arena_dup(&r->s->arena, text) };
 	return st;
 }
 
@@ -241,8 +232,7 @@ static void numbered(struct slice text, uint32_t i, struct buf *out)
 }
 
 /* C: and its forms; count > 1 sends numbered lines in one segment. */
-static int add_send(struct reader *r, struct slice text, bool join, bool crlf,
-		    uint32_t count)
+static int add_send(struct reader *r, struct slice text, bool join, bool crlf, uint32_t count)
 {
 	struct script *s = r->s;
 	struct step *last = s->n_steps ? &s->steps[s->n_steps - 1] : NULL;
@@ -277,8 +267,7 @@ static int add_send(struct reader *r, struct slice text, bool join, bool crlf,
 /* S: line; patterns keep their escapes but for \b( and \xNN. */
 static int add_expect(struct reader *r, struct slice text, uint32_t count)
 {
-	bool regex = text.n > 1 && text.p[0] == '/' &&
-		     text.p[text.n - 1] == '/';
+	bool regex = text.n > 1 && text.p[0] == '/' && text.p[text.n - 1] == '/';
 
 	for (uint32_t i = 1; i <= count; i++) {
 		struct buf b = BUF_INIT(TEXT_MAX);
@@ -327,8 +316,7 @@ static int add_new(struct reader *r, struct slice text)
 /* "Cx100: text", "Sx100: text" */
 static bool counted(struct slice tag, uint32_t *n)
 {
-	return tag.n > 2 && tag.p[1] == 'x' &&
-	       slice_u32(slice_from(tag, 2), n) == 0 && *n <= 10000;
+	return tag.n > 2 && tag.p[1] == 'x' && slice_u32(slice_from(tag, 2), n) == 0 && *n <= 10000;
 }
 
 static int one_line(struct reader *r, struct slice line)
@@ -448,8 +436,8 @@ static int pattern_octet(struct slice *p, bool *any)
 	} else if (c == '\\' && (next == 'r' || next == 't' || next == 's')) {
 		c = next == 'r' ? '\r' : next == 't' ? '\t' : ' ';
 		used = 2;
-	} else if (c == '\\' && next == 'x' &&
-		   hex_decode(&hex, slice_sub(*p, 2, 2)) == 0 && hex.n == 1) {
+	} else if (c == '\\' && next == 'x' && hex_decode(&hex, slice_sub(*p, 2, 2)) == 0 &&
+		   hex.n == 1) {
 		c = (unsigned char)hex.p[0];
 		used = 4;
 	}

@@ -19,8 +19,8 @@ enum step_kind {
 
 struct step {
 	enum step_kind kind;
-	unsigned line;	    /* in the file */
-	struct slice text;  /* bytes to send, pattern, or words */
+	unsigned line;	   /* in the file */
+	struct slice text; /* bytes to send, pattern, or words */
 	bool regex;
 	enum rig_proto proto; /* STEP_NEW: what it speaks then */
 };

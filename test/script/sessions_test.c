@@ -51,8 +51,7 @@ static void serve(void *arg)
 	session_free(&t->s);
 }
 
-CO_FN static void talk_open(struct talk *t, struct rig *r,
-			    enum rig_proto proto, bool starttls)
+CO_FN static void talk_open(struct talk *t, struct rig *r, enum rig_proto proto, bool starttls)
 {
 	struct stream *server = NULL;
 
@@ -88,8 +87,8 @@ CO_FN static void hear(struct talk *t, struct slice text)
 			return;
 		}
 		if (n <= 0) {
-			fail_msg("%d: waited for %.*s, heard %s", (int)n,
-				 SLICE_ARG(text), buf_cstr(&t->said));
+			fail_msg("%d: waited for %.*s, heard %s", (int)n, SLICE_ARG(text),
+				 buf_cstr(&t->said));
 		}
 		buf_add(&t->said, slice_make(piece, (size_t)n));
 	}
@@ -103,8 +102,7 @@ CO_FN static void talk_close(struct talk *t)
 }
 
 #define POP3_LOGIN "USER alice@example.test\r\nPASS wonderland\r\n"
-#define SMTP_MAIL \
-	"MAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\n"
+#define SMTP_MAIL "MAIL FROM:<a@example.org>\r\nRCPT TO:<alice@example.test>\r\n"
 
 /* How many messages alice has, as POP3 tells. */
 CO_FN static void has_messages(struct rig *r, struct slice answer)
@@ -127,7 +125,7 @@ CO_FN static void smtp_timeouts(struct rig *r)
 {
 	struct talk t;
 
-	rig_env(r)->idle_timeout_ms = 400;
+	rig_env(r)->idle_timeout_ms = 1200;
 	talk_open(&t, r, RIG_SMTP, false);
 	hear(&t, S("220 "));
 	hear(&t, S("421 4.4.2 idle for too long, goodbye\r\n"));
@@ -135,7 +133,7 @@ CO_FN static void smtp_timeouts(struct rig *r)
 	talk_close(&t);
 	/* dripping does not help */
 	talk_open(&t, r, RIG_SMTP, false);
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 200; i++) {
 		if (stream_write(t.client, S("x")) != 0) {
 			break;
 		}
@@ -183,8 +181,7 @@ CO_FN static void smtp_starttls(struct rig *r)
 	say(&t, S("STARTTLS\r\n"));
 	hear(&t, S("220 2.0.0 "));
 	hear(&t, S("\r\n"));
-	assert_int_equal(tls_connect(NULL, "localhost", &t.client, &tls, &e),
-			 0);
+	assert_int_equal(tls_connect(NULL, "localhost", &t.client, &tls, &e), 0);
 	t.client = tls;
 	/* all is forgotten, TLS is not offered again, logins are */
 	say(&t, S("STARTTLS\r\n"));
@@ -230,8 +227,7 @@ CO_FN static void pop3_stls(struct rig *r)
 	talk_open(&t, r, RIG_POP3, true);
 	say(&t, S("STLS\r\n"));
 	hear(&t, S("+OK begin TLS negotiation\r\n"));
-	assert_int_equal(tls_connect(NULL, "localhost", &t.client, &tls, &e),
-			 0);
+	assert_int_equal(tls_connect(NULL, "localhost", &t.client, &tls, &e), 0);
 	t.client = tls;
 	say(&t, S("CAPA\r\n"));
 	hear(&t, S("SASL PLAIN LOGIN\r\nIMPLEMENTATION Postrider\r\n.\r\n"));
@@ -247,7 +243,7 @@ CO_FN static void pop3_timeouts(struct rig *r)
 	struct talk t;
 
 	assert_int_equal(rig_do(r, S("mail alice 2")), 0);
-	rig_env(r)->idle_timeout_ms = 400;
+	rig_env(r)->idle_timeout_ms = 1200;
 	talk_open(&t, r, RIG_POP3, false);
 	say(&t, S(POP3_LOGIN "DELE 1\r\n"));
 	hear(&t, S("+OK marked"));
@@ -255,9 +251,9 @@ CO_FN static void pop3_timeouts(struct rig *r)
 	hear(&t, S(""));
 	talk_close(&t);
 	rig_env(r)->idle_timeout_ms = 0;
-	rig_env(r)->login_timeout_ms = 400;
+	rig_env(r)->login_timeout_ms = 1200;
 	talk_open(&t, r, RIG_POP3, false);
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < 200; i++) {
 		if (stream_write(t.client, S("C")) != 0) {
 			break;
 		}
@@ -315,11 +311,11 @@ static void run_case(void (*fn)(struct rig *r))
 	co_loop_free(&l);
 }
 
-#define CASE(name)                          \
+#define CASE(name)                            \
 	static void test_##name(void **state) \
-	{                                   \
-		(void)state;                \
-		run_case(name);             \
+	{                                     \
+		(void)state;                  \
+		run_case(name);               \
 	}
 CASE(smtp_timeouts)
 CASE(smtp_stops)
@@ -419,14 +415,10 @@ static void test_moves(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_smtp_timeouts),
-		cmocka_unit_test(test_smtp_stops),
-		cmocka_unit_test(test_smtp_starttls),
-		cmocka_unit_test(test_clear_after_starttls),
-		cmocka_unit_test(test_pop3_stls),
-		cmocka_unit_test(test_pop3_timeouts),
-		cmocka_unit_test(test_pop3_lock),
-		cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_smtp_timeouts), cmocka_unit_test(test_smtp_stops),
+		cmocka_unit_test(test_smtp_starttls), cmocka_unit_test(test_clear_after_starttls),
+		cmocka_unit_test(test_pop3_stls),     cmocka_unit_test(test_pop3_timeouts),
+		cmocka_unit_test(test_pop3_lock),     cmocka_unit_test(test_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,8 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else if (stream_mem_new(buf_slice(&input), NULL, 0, &s) != 0) {
 		abort();
 	}
-	session = rig_session(r, how & SUBMISSION ? RIG_SUBMISSION : RIG_SMTP,
-			      how & TLS, false,
+	session = rig_session(r, how & SUBMISSION ? RIG_SUBMISSION : RIG_SMTP, how & TLS, false,
 			      how & SUBMISSION ? NULL : &peer, &s);
 	co_enter();
 	assert(session_run(session) == SESSION_END);
