@@ -102,15 +102,13 @@ static int open_dbs(struct index *x, MDB_txn *t)
 	return 0;
 }
 
-static int check_meta(struct index *x, MDB_txn *t, const unsigned char store[16], bool *fresh_out,
-		      struct err *e)
+static int check_meta(struct index *x, MDB_txn *t, const unsigned char store[16], struct err *e)
 {
 	struct slice want = slice_make((const char *)store, 16);
 	struct slice v = { NULL, 0 };
 	struct cur c;
 	int r = get(t, x->meta, S("format"), &v);
 
-	*fresh_out = r == KV_NOTFOUND;
 	if (r == KV_NOTFOUND) {
 		unsigned char f[4] = { INDEX_FORMAT };
 
@@ -220,7 +218,7 @@ static int open_env(struct index *x, const char *dir, uint64_t map_size)
 }
 
 int index_open(struct index *x, const char *dir, uint64_t map_size, const unsigned char store[16],
-	       bool *fresh_out, struct err *e)
+	       struct err *e)
 {
 	char path[KV_PATH_MAX];
 	MDB_txn *t = NULL;
@@ -242,7 +240,7 @@ int index_open(struct index *x, const char *dir, uint64_t map_size, const unsign
 		r = open_dbs(x, t);
 	}
 	if (r == 0) {
-		r = check_meta(x, t, store, fresh_out, e);
+		r = check_meta(x, t, store, e);
 	}
 	if (r == 0 && is_short && !walk_all(x, t)) {
 		r = -EIO;

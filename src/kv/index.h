@@ -55,11 +55,11 @@ struct index_pos {
 int index_err(int mdb);
 
 /*
- * Opens dir/data.mdb (made if missing). fresh_out: there is nothing in it.
+ * Opens dir/data.mdb (made if missing).
  * 0, -EPROTO a newer format, -EIO damaged, -errno.
  */
 int index_open(struct index *x, const char *dir, uint64_t map_size, const unsigned char store[16],
-	       bool *fresh_out, struct err *e);
+	       struct err *e);
 void index_close(struct index *x);
 
 /* A read transaction from the pool. 0 or <0. */

@@ -649,6 +649,10 @@ static void test_reclaim_under_load(void **s)
 	char path[TEST_PATH_MAX];
 	path_in(dir, "index/data.mdb", path);
 	assert_int_equal(unlink(path), 0);
+	/* A rebuild that fails half way does not spoil the next one. */
+	assert_int_equal(fault_install("fail:rename:EIO:1"), 0);
+	assert_int_equal(open_fails(dir, NULL), -EIO);
+	fault_clear();
 	after_damage(dir, LOAD_ACTS);
 	test_dir_remove(dir);
 }

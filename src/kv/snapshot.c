@@ -291,10 +291,10 @@ static bool has_history(struct local *l)
 	return snapshot_find(l, path, sizeof(path), &at) == 0;
 }
 
-static int try_open(struct local *l, bool *fresh, struct err *e)
+static int try_open(struct local *l, struct err *e)
 {
 	MDB_txn *t;
-	int r = index_open(&l->idx, l->index_dir, l->map_size, l->store, fresh, e);
+	int r = index_open(&l->idx, l->index_dir, l->map_size, l->store, e);
 
 	if (r < 0) {
 		return r;
@@ -315,13 +315,14 @@ int index_open_or_rebuild(struct local *l, struct err *e)
 {
 	char mark[KV_PATH_MAX];
 	struct err first = ERR_INIT;
-	bool fresh = false;
 	int r = -EIO;
 
 	snprintf(mark, sizeof(mark), "%s/rebuild", l->dir);
 	if (access(mark, F_OK) < 0) {
-		r = try_open(l, &fresh, &first);
-		if (r == 0 && (!fresh || !has_history(l))) {
+		r = try_open(l, &first);
+		/* One without a position may be what a rebuild that was cut
+		 * short had just made. */
+		if (r == 0 && (l->applied.at.seg || !has_history(l))) {
 			return 0;
 		}
 		if (r < 0 && r != -EIO && r != -EINVAL) {
@@ -336,7 +337,7 @@ int index_open_or_rebuild(struct local *l, struct err *e)
 	if (r < 0) {
 		return err_set(e, r, "cannot put the index snapshot in place", "%s", l->index_dir);
 	}
-	r = try_open(l, &fresh, e);
+	r = try_open(l, e);
 	if (r == 0) {
 		unlink(mark);
 	}
