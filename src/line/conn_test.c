@@ -156,11 +156,15 @@ static void replies_wait_for_the_pipeline(void **state)
 	(void)state;
 	rig_init(&r, S("a\r\nb\r\n"), 0);
 	expect_line(&r, CONN_LINE, S("a"));
+#ifndef ONE_BYTE_IO /* there it has not come yet */
 	assert_true(conn_has_input(&r.c));
+#endif
 	co_enter();
 	conn_printf(&r.c, "%d ok\r\n", 250);
 	expect_line(&r, CONN_LINE, S("b"));
+#ifndef ONE_BYTE_IO
 	assert_int_equal(r.output.n, 0);
+#endif
 	assert_false(conn_has_input(&r.c));
 	conn_write(&r.c, S("bye\r\n"));
 	expect_line(&r, CONN_EOF, S(""));

@@ -218,6 +218,12 @@ CO_FN static uint64_t id_of(struct rig *r, int who)
 	return a.id;
 }
 
+uint64_t rig_account(struct rig *r, unsigned who)
+{
+	co_enter();
+	return id_of(r, (int)who);
+}
+
 CO_FN static int deliver(struct rig *r, int who, struct slice mailbox, struct slice message)
 {
 	struct store_rcpt rcpt = { .account = id_of(r, who), .mailbox = mailbox };

@@ -23,6 +23,8 @@ struct rig *rig_new(void);
 /* The same with the accounts spread over loops. */
 struct rig *rig_new_on(struct co_loop **loops, size_t n);
 void rig_free(struct rig **rp);
+/* The account id of one of the three. */
+uint64_t rig_account(struct rig *r, unsigned who);
 /* What sessions get; its limits may be changed before a session starts. */
 struct proto_env *rig_env(struct rig *r);
 /* For STARTTLS: made once a process. */

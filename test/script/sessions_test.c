@@ -168,12 +168,26 @@ CO_FN static void smtp_stops(struct rig *r)
 	talk_close(&t);
 }
 
+/* One octet a packet, a unix socket is full before a handshake's last words
+ * are read, and both sides would wait: not with ONE_BYTE_IO. */
+static bool tls_possible(void)
+{
+#ifdef ONE_BYTE_IO
+	return false;
+#else
+	return true;
+#endif
+}
+
 CO_FN static void smtp_starttls(struct rig *r)
 {
 	struct err e = ERR_INIT;
 	struct stream *tls = NULL;
 	struct talk t;
 
+	if (!tls_possible()) {
+		return;
+	}
 	talk_open(&t, r, RIG_SUBMISSION, true);
 	say(&t, S("EHLO x\r\n"));
 	hear(&t, S("250-STARTTLS\r\n"));
@@ -224,6 +238,9 @@ CO_FN static void pop3_stls(struct rig *r)
 	struct stream *tls = NULL;
 	struct talk t;
 
+	if (!tls_possible()) {
+		return;
+	}
 	talk_open(&t, r, RIG_POP3, true);
 	say(&t, S("STLS\r\n"));
 	hear(&t, S("+OK begin TLS negotiation\r\n"));
@@ -330,7 +347,7 @@ CASE(pop3_lock)
 struct pair {
 	pthread_barrier_t ready;
 	struct co_loop *loops[2];
-	unsigned moved;
+	unsigned read;
 };
 
 static void *second_thread(void *arg)
@@ -378,7 +395,9 @@ CO_FN static void deliver_and_read(struct pair *p, struct rig *r)
 		hear(&t, S("Subject: to all\r\n\r\nhello\r\n.\r\n"));
 		hear(&t, S("+OK goodbye\r\n"));
 		talk_close(&t);
-		p->moved += t.moved;
+		assert_int_equal(t.moved, store_home(rig_env(r)->store, rig_account(r, i)) !=
+						  co_loop_self());
+		p->read++;
 	}
 }
 
@@ -409,7 +428,7 @@ static void test_moves(void **state)
 	pthread_join(th, NULL);
 	co_loop_free(&p.loops[0]);
 	pthread_barrier_destroy(&p.ready);
-	assert_in_range(p.moved, 1, 2);
+	assert_int_equal(p.read, RIG_ACCOUNTS);
 }
 
 int main(void)
