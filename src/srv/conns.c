@@ -404,10 +404,16 @@ static void on_conn(void *arg, int fd, const struct net_addr *peer)
 static void run_listener(void *arg)
 {
 	struct listener *l = arg;
+	int r;
 
 	co_enter();
 	l->co = co_self();
-	net_accept_loop(l->fd, on_conn, l);
+	r = net_accept_loop(l->fd, on_conn, l);
+	if (!is_stopping(l->conns)) {
+		log_event(LOG_ERROR, "", "listen.failed",
+			  LOG_C("proto", srv_protocol_name[l->protocol]),
+			  LOG_I("code", r));
+	}
 	close(l->fd);
 	list_del(&l->node);
 	free(l);

@@ -1,0 +1,197 @@
+/*
+ * conns: the cap on connections, what is counted, and an orderly stop, on two
+ * loops over real sockets. What an account's sessions see is tested end to
+ * end (test/e2e/test_enemy.py).
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "srv/conns.h"
+#include "srv/site.h"
+
+#define CLIENTS 12
+#define MAX_OPEN 8
+#define WORKERS 2
+
+struct rig {
+	struct workers workers;
+	struct site site;
+	struct conns *conns;
+	enum srv_protocol protocol;
+	uint16_t port;
+	struct co_signal greeted; /* every client has heard something */
+	unsigned served, refused, goodbyes;
+	unsigned left;
+	struct conns_stats before, after;
+};
+
+/* ---- the clients' thread -------------------------------------------------- */
+
+static int dial(uint16_t port)
+{
+	struct net_addr a;
+	struct timeval limit = { .tv_sec = 20 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	assert_int_equal(net_addr_parse(S("127.0.0.1"), port, &a), 0);
+	assert_int_equal(connect(fd, &a.sa, a.len), 0);
+	return fd;
+}
+
+/* What is heard up to a LF or the end; "" at the end. */
+static void hear(int fd, char line[256])
+{
+	size_t n = 0;
+
+	while (n < 255 && read(fd, line + n, 1) == 1 && line[n++] != '\n') {
+	}
+	line[n] = '\0';
+}
+
+static void *clients(void *arg)
+{
+	struct rig *r = arg;
+	int fd[CLIENTS];
+	char line[256];
+
+	for (size_t i = 0; i < CLIENTS; i++) {
+		fd[i] = dial(r->port);
+		hear(fd[i], line);
+		r->served += strncmp(line, "220 ", 4) == 0 ||
+			     strncmp(line, "+OK ", 4) == 0 ||
+			     strncmp(line, "* OK ", 5) == 0;
+		r->refused += strstr(line, "too many connections") != NULL;
+	}
+	co_signal_fire(&r->greeted);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		hear(fd[i], line);
+		r->goodbyes += strstr(line, "topping") != NULL ||
+			       strstr(line, "shutting down") != NULL;
+		hear(fd[i], line);
+		assert_string_equal(line, "");
+		close(fd[i]);
+	}
+	return NULL;
+}
+
+/* ---- the server's side ---------------------------------------------------- */
+
+static void open_site(struct rig *r)
+{
+	struct store_opts so = { .loops = r->workers.loop,
+				 .n_loops = r->workers.n };
+	struct auth_opts ao = { .argon_memory_kib = 64, .argon_passes = 1 };
+
+	co_enter();
+	assert_int_equal(kv_mem_open(&r->site.kv), 0);
+	so.kv = ao.kv = r->site.kv;
+	assert_int_equal(store_open(&so, &r->site.store, NULL), 0);
+	assert_int_equal(auth_open(&ao, &r->site.auth, NULL), 0);
+}
+
+static void listen_on_all(struct rig *r)
+{
+	struct net_addr a;
+
+	co_enter();
+	for (size_t i = 0; i < r->workers.n; i++) {
+		int fd;
+
+		assert_int_equal(net_addr_parse(S("127.0.0.1"), r->port, &a),
+				 0);
+		fd = net_listen(&a, true, NULL);
+		assert_true(fd >= 0);
+		assert_int_equal(net_local_addr(fd, &a), 0);
+		r->port = net_addr_port(&a);
+		assert_int_equal(conns_listen(r->conns, i, fd, r->protocol),
+				 0);
+	}
+}
+
+static void serve(void *arg)
+{
+	struct rig *r = arg;
+	struct conns_opts o = { .workers = &r->workers, .max = MAX_OPEN,
+				.max_per_ip = 1 }; /* not for loopback */
+	pthread_t t;
+
+	co_enter();
+	open_site(r);
+	o.env = (struct proto_env){ .hostname = "mail.example.test",
+				    .store = r->site.store,
+				    .auth = r->site.auth };
+	assert_int_equal(conns_new(&o, &r->conns), 0);
+	listen_on_all(r);
+	co_signal_init(&r->greeted);
+	assert_int_equal(pthread_create(&t, NULL, clients, r), 0);
+	co_signal_wait(&r->greeted);
+	conns_stats(r->conns, &r->before);
+	r->left = conns_stop(r->conns, 10 * 1000);
+	conns_stats(r->conns, &r->after);
+	pthread_join(t, NULL);
+	workers_stop(&r->workers);
+}
+
+static void run(enum srv_protocol protocol)
+{
+	struct rig r = { .protocol = protocol };
+
+	assert_int_equal(workers_start(&r.workers, WORKERS, NULL), 0);
+	assert_int_equal(co_spawn("serve", serve, &r, NULL), 0);
+	co_loop_run(r.workers.loop[0]);
+	workers_join(&r.workers);
+	conns_free(&r.conns);
+	site_close(&r.site);
+
+	assert_int_equal(r.served, MAX_OPEN);
+	assert_int_equal(r.refused, CLIENTS - MAX_OPEN);
+	assert_int_equal(r.before.open, MAX_OPEN);
+	assert_int_equal(r.before.accepted, MAX_OPEN);
+	assert_int_equal(r.before.refused, CLIENTS - MAX_OPEN);
+	assert_int_equal(r.before.per_protocol[protocol], MAX_OPEN);
+	assert_int_equal(r.goodbyes, MAX_OPEN);
+	assert_int_equal(r.left, 0);
+	assert_int_equal(r.after.open, 0);
+	assert_int_equal(r.after.per_protocol[protocol], 0);
+}
+
+static void test_smtp(void **state)
+{
+	(void)state;
+	run(SRV_SMTP);
+}
+
+static void test_pop3(void **state)
+{
+	(void)state;
+	run(SRV_POP3);
+}
+
+static void test_imap(void **state)
+{
+	(void)state;
+	run(SRV_IMAP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_smtp),
+		cmocka_unit_test(test_pop3),
+		cmocka_unit_test(test_imap),
+	};
+
+	log_setup(STDERR_FILENO, LOG_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
