@@ -10,16 +10,15 @@ static const struct cli_option no_options[] = { { 0 } };
 
 static bool is(const struct cli *c, const char *action, int min, int max)
 {
-	return c->argc > 0 && strcmp(c->argv[0], action) == 0 &&
-	       c->argc - 1 >= min && c->argc - 1 <= max;
+	return c->argc > 0 && strcmp(c->argv[0], action) == 0 && c->argc - 1 >= min &&
+	       c->argc - 1 <= max;
 }
 
 static int misused(const struct cli *c)
 {
 	for (const struct cli_command *k = cli_commands; k->name; k++) {
 		if (strcmp(k->name, c->name) == 0) {
-			return cli_misuse(c, "usage: postrider %s %s", k->name,
-					  k->usage);
+			return cli_misuse(c, "usage: postrider %s %s", k->name, k->usage);
 		}
 	}
 	return CLI_MISUSED;
@@ -32,8 +31,7 @@ static int simple(struct cli *c, const char *verb)
 	if (r != CLI_DONE) {
 		return r;
 	}
-	return c->argc ? misused(c) :
-			 cli_request_print(c, json_pack("{s:s}", "verb", verb));
+	return c->argc ? misused(c) : cli_request_print(c, json_pack("{s:s}", "verb", verb));
 }
 
 int cli_status(struct cli *c)
@@ -61,7 +59,8 @@ int cli_check(struct cli *c)
 		json_dumpf(data, stdout, JSON_INDENT(2));
 		putchar('\n');
 	} else {
-		json_array_foreach(json_object_get(data, "found"), i, v) {
+		json_array_foreach(json_object_get(data, "found"), i, v)
+		{
 			puts(json_string_value(v));
 		}
 		fprintf(stderr, "%lld problems found\n", (long long)n);
@@ -71,11 +70,9 @@ int cli_check(struct cli *c)
 }
 
 /* {"verb": verb, key: value}, printed. */
-static int one(struct cli *c, const char *verb, const char *key,
-	       const char *value)
+static int one(struct cli *c, const char *verb, const char *key, const char *value)
 {
-	return cli_request_print(c, json_pack("{s:s, s:s}", "verb", verb, key,
-					      value));
+	return cli_request_print(c, json_pack("{s:s, s:s}", "verb", verb, key, value));
 }
 
 int cli_domain(struct cli *c)
@@ -86,8 +83,7 @@ int cli_domain(struct cli *c)
 		return r;
 	}
 	if (is(c, "list", 0, 0)) {
-		return cli_request_print(c, json_pack("{s:s}", "verb",
-						      "domain.list"));
+		return cli_request_print(c, json_pack("{s:s}", "verb", "domain.list"));
 	}
 	if (is(c, "add", 1, 1)) {
 		return one(c, "domain.add", "domain", c->argv[1]);
@@ -96,10 +92,9 @@ int cli_domain(struct cli *c)
 		return one(c, "domain.remove", "domain", c->argv[1]);
 	}
 	if (is(c, "catchall", 1, 2)) {
-		return cli_request_print(
-			c, json_pack("{s:s, s:s, s:s}", "verb",
-				     "domain.catchall", "domain", c->argv[1],
-				     "target", c->argc == 3 ? c->argv[2] : ""));
+		return cli_request_print(c, json_pack("{s:s, s:s, s:s}", "verb", "domain.catchall",
+						      "domain", c->argv[1], "target",
+						      c->argc == 3 ? c->argv[2] : ""));
 	}
 	return misused(c);
 }
@@ -113,8 +108,8 @@ static int with_password(struct cli *c, const char *verb, bool from_stdin)
 	if (r != CLI_DONE) {
 		return r;
 	}
-	request = json_pack("{s:s, s:s, s:s}", "verb", verb, "address",
-			    c->argv[1], "password", password);
+	request = json_pack("{s:s, s:s, s:s}", "verb", verb, "address", c->argv[1], "password",
+			    password);
 	explicit_bzero(password, strlen(password));
 	free(password);
 	return cli_request(c, request, NULL);
@@ -139,15 +134,13 @@ static int account_quota(struct cli *c)
 		return cli_misuse(c, "a quota is a size such as 500M or 2G, or "
 				     "none");
 	}
-	return cli_request_print(
-		c, c->argc == 4 ?
-			   json_pack("{s:s, s:s, s:I, s:I}", "verb",
-				     "account.quota", "address", c->argv[1],
-				     "quota_bytes", (json_int_t)bytes,
-				     "quota_messages", (json_int_t)messages) :
-			   json_pack("{s:s, s:s, s:I}", "verb",
-				     "account.quota", "address", c->argv[1],
-				     "quota_bytes", (json_int_t)bytes));
+	return cli_request_print(c, c->argc == 4 ? json_pack("{s:s, s:s, s:I, s:I}", "verb",
+							     "account.quota", "address", c->argv[1],
+							     "quota_bytes", (json_int_t)bytes,
+							     "quota_messages", (json_int_t)messages)
+						 : json_pack("{s:s, s:s, s:I}", "verb",
+							     "account.quota", "address", c->argv[1],
+							     "quota_bytes", (json_int_t)bytes));
 }
 
 int cli_account(struct cli *c)
@@ -163,8 +156,7 @@ int cli_account(struct cli *c)
 		return r;
 	}
 	if (is(c, "list", 0, 0)) {
-		return cli_request_print(c, json_pack("{s:s}", "verb",
-						      "account.list"));
+		return cli_request_print(c, json_pack("{s:s}", "verb", "account.list"));
 	}
 	if (is(c, "add", 1, 1)) {
 		return with_password(c, "account.add", from_stdin);
@@ -182,10 +174,8 @@ int cli_account(struct cli *c)
 		return account_quota(c);
 	}
 	if (is(c, "rename", 2, 2)) {
-		return cli_request_print(c, json_pack("{s:s, s:s, s:s}",
-						      "verb", "account.rename",
-						      "address", c->argv[1],
-						      "to", c->argv[2]));
+		return cli_request_print(c, json_pack("{s:s, s:s, s:s}", "verb", "account.rename",
+						      "address", c->argv[1], "to", c->argv[2]));
 	}
 	return misused(c);
 }
@@ -200,8 +190,7 @@ static int alias_add(struct cli *c)
 			return cli_request(c, NULL, NULL);
 		}
 	}
-	return cli_request_print(c, json_pack("{s:s, s:s, s:o}", "verb",
-					      "alias.add", "address",
+	return cli_request_print(c, json_pack("{s:s, s:s, s:o}", "verb", "alias.add", "address",
 					      c->argv[1], "targets", targets));
 }
 
@@ -213,8 +202,7 @@ int cli_alias(struct cli *c)
 		return r;
 	}
 	if (is(c, "list", 0, 0)) {
-		return cli_request_print(c, json_pack("{s:s}", "verb",
-						      "alias.list"));
+		return cli_request_print(c, json_pack("{s:s}", "verb", "alias.list"));
 	}
 	if (is(c, "add", 2, 1001)) {
 		return alias_add(c);

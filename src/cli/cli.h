@@ -18,9 +18,9 @@ struct cli {
 	const char *config;  /* --config, or NULL */
 	const char *control; /* --control, or NULL */
 	bool json;
-	int argc;	     /* arguments behind the subcommand's name */
+	int argc; /* arguments behind the subcommand's name */
 	char **argv;
-	const char *name;    /* the subcommand's, for messages */
+	const char *name; /* the subcommand's, for messages */
 };
 
 struct cli_command {
@@ -42,10 +42,8 @@ int cli_account(struct cli *c);
 int cli_alias(struct cli *c);
 
 /* "postrider: NAME: text" on stderr; returns CLI_FAILED / CLI_MISUSED. */
-int cli_fail(const struct cli *c, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-int cli_misuse(const struct cli *c, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+int cli_fail(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int cli_misuse(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
  * Options of a subcommand: takes "--name VALUE" or "--name=VALUE" (value) or

@@ -34,9 +34,8 @@
 
 static const char *const users[] = { "alice", "bob", "carol" };
 static const uint16_t offsets[SRV_PROTOCOLS] = {
-	[SRV_SMTP] = 25,   [SRV_SUBMISSION] = 587, [SRV_SUBMISSIONS] = 465,
-	[SRV_POP3] = 110,  [SRV_POP3S] = 995,	   [SRV_IMAP] = 143,
-	[SRV_IMAPS] = 993,
+	[SRV_SMTP] = 25,   [SRV_SUBMISSION] = 587, [SRV_SUBMISSIONS] = 465, [SRV_POP3] = 110,
+	[SRV_POP3S] = 995, [SRV_IMAP] = 143,	   [SRV_IMAPS] = 993,
 };
 
 struct demo {
@@ -58,11 +57,9 @@ static bool load_passwords(struct demo *d, const char *path)
 	bool ok = o != NULL;
 
 	for (size_t i = 0; ok && i < ARRAY_LEN(users); i++) {
-		const char *p =
-			json_string_value(json_object_get(o, users[i]));
+		const char *p = json_string_value(json_object_get(o, users[i]));
 
-		ok = p && slice_copy(slice_cstr(p), d->passwords[i],
-				     sizeof(d->passwords[i])) == 0;
+		ok = p && slice_copy(slice_cstr(p), d->passwords[i], sizeof(d->passwords[i])) == 0;
 	}
 	json_decref(o);
 	return ok;
@@ -76,8 +73,7 @@ static int make_passwords(struct demo *d, const char *path)
 
 	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
 		rand_text(d->passwords[i], PASSWORD_LEN);
-		json_object_set_new(o, users[i],
-				    json_string(d->passwords[i]));
+		json_object_set_new(o, users[i], json_string(d->passwords[i]));
 	}
 	text = json_dumps(o, JSON_INDENT(2));
 	json_decref(o);
@@ -118,8 +114,7 @@ static bool have_certificate(const struct demo *d)
 
 		ok = stat(path, &st) == 0 &&
 		     (st.st_mtim.tv_sec > last.tv_sec ||
-		      (st.st_mtim.tv_sec == last.tv_sec &&
-		       st.st_mtim.tv_nsec >= last.tv_nsec));
+		      (st.st_mtim.tv_sec == last.tv_sec && st.st_mtim.tv_nsec >= last.tv_nsec));
 		last = ok ? st.st_mtim : last;
 		free(path);
 	}
@@ -128,8 +123,7 @@ static bool have_certificate(const struct demo *d)
 
 static int make_certificate(struct demo *d)
 {
-	const char *names[] = { DEMO_HOST, "127.0.0.1", "::1",
-				DEMO_NAME };
+	const char *names[] = { DEMO_HOST, "127.0.0.1", "::1", DEMO_NAME };
 	struct err e = ERR_INIT;
 	char text[256];
 
@@ -139,8 +133,7 @@ static int make_certificate(struct demo *d)
 	if (have_certificate(d)) {
 		return CLI_DONE;
 	}
-	if (tls_make_cert(d->tls_dir, names, ARRAY_LEN(names), CERT_DAYS,
-			  &e) != 0) {
+	if (tls_make_cert(d->tls_dir, names, ARRAY_LEN(names), CERT_DAYS, &e) != 0) {
 		return cli_fail(d->c, "%s", err_str(&e, text, sizeof(text)));
 	}
 	return CLI_DONE;
@@ -151,8 +144,7 @@ static int make_state(struct demo *d)
 	int r;
 
 	if (mkdir(d->dir, 0700) != 0 && errno != EEXIST) {
-		return cli_fail(d->c, "cannot make the directory %s: %m",
-				d->dir);
+		return cli_fail(d->c, "cannot make the directory %s: %m", d->dir);
 	}
 	r = passwords(d);
 	return r == CLI_DONE ? make_certificate(d) : r;
@@ -161,24 +153,22 @@ static int make_state(struct demo *d)
 /* ---- what the server asks of us ----------------------------------------- */
 
 /* One account with its password, whether it is there already or not. */
-CO_FN static int make_account(struct site *site, const char *user,
-			      const char *password, struct err *e)
+CO_FN static int make_account(struct site *site, const char *user, const char *password,
+			      struct err *e)
 {
-	static const char *const verbs[] = { "account.add",
-					     "account.password" };
+	static const char *const verbs[] = { "account.add", "account.password" };
 	char address[64];
 	bool ok = false;
 
 	snprintf(address, sizeof(address), "%s@" DEMO_DOMAIN, user);
 	for (size_t i = 0; !ok && i < ARRAY_LEN(verbs); i++) {
-		json_t *q = json_pack("{s:s, s:s, s:s}", "verb", verbs[i],
-				      "address", address, "password", password);
+		json_t *q = json_pack("{s:s, s:s, s:s}", "verb", verbs[i], "address", address,
+				      "password", password);
 		json_t *a = admin_call(site, NULL, q);
 
 		ok = json_is_true(json_object_get(a, "ok"));
 		if (!ok) {
-			err_set(e, -EIO, "cannot make the account", "%s: %s",
-				address,
+			err_set(e, -EIO, "cannot make the account", "%s: %s", address,
 				json_string_value(json_object_get(a, "error")));
 		}
 		json_decref(a);
@@ -190,8 +180,7 @@ CO_FN static int make_account(struct site *site, const char *user,
 static int prepare(void *arg, struct site *site, struct err *e)
 {
 	struct demo *d = arg;
-	json_t *q = json_pack("{s:s, s:s}", "verb", "domain.add", "domain",
-			      DEMO_DOMAIN);
+	json_t *q = json_pack("{s:s, s:s}", "verb", "domain.add", "domain", DEMO_DOMAIN);
 	int r = 0;
 
 	co_enter();
@@ -209,21 +198,17 @@ static json_t *endpoints(const struct demo *d, const struct server_ports *p)
 	json_t *accounts = json_array();
 
 	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
-		json_object_set_new(ports, srv_protocol_name[i],
-				    json_integer(p->port[i]));
+		json_object_set_new(ports, srv_protocol_name[i], json_integer(p->port[i]));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
 		char address[64];
 
 		snprintf(address, sizeof(address), "%s@" DEMO_DOMAIN, users[i]);
-		json_array_append_new(accounts,
-				      json_pack("{s:s, s:s}", "address",
-						address, "password",
-						d->passwords[i]));
+		json_array_append_new(accounts, json_pack("{s:s, s:s}", "address", address,
+							  "password", d->passwords[i]));
 	}
-	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:s, s:i}", "host",
-			 DEMO_HOST, "ports", ports, "ca", d->ca, "domain",
-			 DEMO_DOMAIN, "accounts", accounts, "control",
+	return json_pack("{s:s, s:o, s:s, s:s, s:o, s:s, s:i}", "host", DEMO_HOST, "ports", ports,
+			 "ca", d->ca, "domain", DEMO_DOMAIN, "accounts", accounts, "control",
 			 d->control, "pid", (int)getpid());
 }
 
@@ -231,8 +216,7 @@ static void write_json(struct demo *d, const struct server_ports *p)
 {
 	json_t *o = endpoints(d, p);
 	char *text = json_dumps(o, JSON_INDENT(2));
-	int r = text ? files_write(d->json_path, slice_cstr(text), 0600) :
-		       -ENOMEM;
+	int r = text ? files_write(d->json_path, slice_cstr(text), 0600) : -ENOMEM;
 
 	free(text);
 	json_decref(o);
@@ -247,8 +231,8 @@ static void print_all(const struct demo *d, const struct server_ports *p)
 {
 	printf("Postrider demo is running. Ctrl-C ends it.\n\n");
 	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
-		printf("  account      %s@" DEMO_DOMAIN "  password %s\n",
-		       users[i], d->passwords[i]);
+		printf("  account      %s@" DEMO_DOMAIN "  password %s\n", users[i],
+		       d->passwords[i]);
 	}
 	printf("  host         " DEMO_HOST "\n");
 	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
@@ -266,8 +250,8 @@ static void print_all(const struct demo *d, const struct server_ports *p)
 	       "'imaps://" DEMO_HOST ":%u/INBOX;UID=1'\n"
 	       "  curl -sS --cacert %s -u 'alice@" DEMO_DOMAIN ":%s' "
 	       "pop3s://" DEMO_HOST ":%u/1\n",
-	       p->port[SRV_SMTP], p->port[SRV_SMTP], d->ca, d->passwords[0],
-	       p->port[SRV_IMAPS], d->ca, d->passwords[0], p->port[SRV_POP3S]);
+	       p->port[SRV_SMTP], p->port[SRV_SMTP], d->ca, d->passwords[0], p->port[SRV_IMAPS],
+	       d->ca, d->passwords[0], p->port[SRV_POP3S]);
 	fflush(stdout);
 }
 
@@ -380,8 +364,7 @@ int cli_demo(struct cli *c)
 	if (r != CLI_DONE) {
 		return r;
 	}
-	if (c->argc || slice_u32(slice_cstr(ports), &base) != 0 ||
-	    base > 65535 - 995) {
+	if (c->argc || slice_u32(slice_cstr(ports), &base) != 0 || base > 65535 - 995) {
 		return cli_misuse(c, "demo takes --dir DIR, --ports BASE (0 to "
 				     "64540) and --json FILE");
 	}

@@ -49,8 +49,7 @@ static int sync_parent(const char *path)
 {
 	struct slice dir = slice_cstr(path);
 	size_t cut = slice_rchr(dir, '/');
-	char *name = cut == SIZE_MAX ? xstrdup(".") :
-				       strndup(path, cut ? cut : 1);
+	char *name = cut == SIZE_MAX ? xstrdup(".") : strndup(path, cut ? cut : 1);
 	int fd = name ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	int r = fd >= 0 && fsync(fd) == 0 ? 0 : -errno;
 
@@ -70,8 +69,7 @@ int files_write(const char *path, struct slice data, mode_t mode)
 		return -ENOMEM;
 	}
 	unlink(tmp);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-		  mode);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	r = fd >= 0 ? write_all(fd, data) : -errno;
 	if (fd >= 0) {
 		fchmod(fd, mode);
@@ -87,8 +85,7 @@ int files_write(const char *path, struct slice data, mode_t mode)
 	return r ? r : sync_parent(path);
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind,
-		      struct FTW *ftw)
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 {
 	(void)st;
 	(void)kind;

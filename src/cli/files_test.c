@@ -142,10 +142,8 @@ static int drop_dir(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_write_and_replace),
-		cmocka_unit_test(test_planted_link),
-		cmocka_unit_test(test_failures_leave_nothing),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_write_and_replace),      cmocka_unit_test(test_planted_link),
+		cmocka_unit_test(test_failures_leave_nothing), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_tree_without_following),
 	};
 

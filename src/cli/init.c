@@ -106,8 +106,8 @@ static int write_config(struct init *in, const char *cert, const char *key)
 
 static void tell(const struct init *in)
 {
-	printf("configuration  %s\ndata           %s\nhostname       %s\n",
-	       in->path, in->data, in->hostname);
+	printf("configuration  %s\ndata           %s\nhostname       %s\n", in->path, in->data,
+	       in->hostname);
 	if (!in->certificate) {
 		printf("certificate    %s/tls/cert.pem (self-signed: replace it "
 		       "before others use this server)\n",
@@ -126,8 +126,7 @@ static int run(struct init *in)
 	int r;
 
 	if (access(in->path, F_OK) == 0) {
-		return cli_fail(in->c, "%s exists already; nothing was changed",
-				in->path);
+		return cli_fail(in->c, "%s exists already; nothing was changed", in->path);
 	}
 	r = make_dir(in, in->data);
 	if (r == CLI_DONE) {

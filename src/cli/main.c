@@ -11,14 +11,12 @@
 const struct cli_command cli_commands[] = {
 	{ "demo", cli_demo, "[--dir DIR] [--ports BASE] [--json FILE]",
 	  "run a throwaway server on loopback with three accounts" },
-	{ "init", cli_init,
-	  "[--data DIR] [--hostname NAME] [--certificate FILE --key FILE]",
+	{ "init", cli_init, "[--data DIR] [--hostname NAME] [--certificate FILE --key FILE]",
 	  "make a configuration, a data directory and a certificate" },
 	{ "serve", cli_serve, "", "run the server" },
 	{ "status", cli_status, "", "how the server is doing" },
 	{ "check", cli_check, "", "verify everything that is stored" },
-	{ "domain", cli_domain,
-	  "add DOMAIN | list | remove DOMAIN | catchall DOMAIN [ADDRESS]",
+	{ "domain", cli_domain, "add DOMAIN | list | remove DOMAIN | catchall DOMAIN [ADDRESS]",
 	  "the domains that are served" },
 	{ "account", cli_account,
 	  "add|remove|show|password ADDRESS | list | "
@@ -35,14 +33,13 @@ static void print_help(FILE *to)
 	      "COMMAND ...\n\n",
 	      to);
 	for (const struct cli_command *k = cli_commands; k->name; k++) {
-		fprintf(to, "  %-8s %s\n           %s %s\n", k->name, k->doc,
-			k->name, k->usage);
+		fprintf(to, "  %-8s %s\n           %s %s\n", k->name, k->doc, k->name, k->usage);
 	}
 	fputs("\nSee postrider(1) and postrider.conf(5).\n", to);
 }
 
-__attribute__((format(printf, 2, 0))) static void
-say(const struct cli *c, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void say(const struct cli *c, const char *fmt,
+						      va_list ap)
 {
 	fputs("postrider: ", stderr);
 	if (c && c->name) {
@@ -85,8 +82,7 @@ static const struct cli_command *find_command(const char *name)
 /* Removes argv[i..i+n). */
 static void drop_args(struct cli *c, int i, int n)
 {
-	memmove(c->argv + i, c->argv + i + n,
-		(size_t)(c->argc - i - n + 1) * sizeof(*c->argv));
+	memmove(c->argv + i, c->argv + i + n, (size_t)(c->argc - i - n + 1) * sizeof(*c->argv));
 	c->argc -= n;
 }
 
@@ -115,8 +111,7 @@ static int take_option(struct cli *c, int i, const struct cli_option *o)
 		}
 		if (o->flag) {
 			if (value) {
-				return cli_misuse(c, "%s takes no value",
-						  o->name);
+				return cli_misuse(c, "%s takes no value", o->name);
 			}
 			*o->flag = true;
 			drop_args(c, i, 1);
@@ -163,12 +158,9 @@ int cli_options(struct cli *c, const struct cli_option *o)
 static int global_options(struct cli *c, bool *help, bool *version)
 {
 	const struct cli_option options[] = {
-		{ "--config", &c->config, NULL },
-		{ "--control", &c->control, NULL },
-		{ "--json", NULL, &c->json },
-		{ "--help", NULL, help },
-		{ "--version", NULL, version },
-		{ 0 },
+		{ "--config", &c->config, NULL }, { "--control", &c->control, NULL },
+		{ "--json", NULL, &c->json },	  { "--help", NULL, help },
+		{ "--version", NULL, version },	  { 0 },
 	};
 
 	while (c->argc && strncmp(c->argv[0], "-", 1) == 0) {
@@ -190,8 +182,7 @@ static bool late_flags(struct cli *c, const struct cli_command *k)
 {
 	for (int i = 0; i < c->argc; i++) {
 		if (strcmp(c->argv[i], "--help") == 0) {
-			printf("usage: postrider %s %s\n%s\n", k->name,
-			       k->usage, k->doc);
+			printf("usage: postrider %s %s\n%s\n", k->name, k->usage, k->doc);
 			return true;
 		}
 		if (strcmp(c->argv[i], "--json") == 0 && k->run != cli_demo) {
@@ -227,8 +218,9 @@ int main(int argc, char **argv)
 	}
 	k = find_command(c.argv[0]);
 	if (!k) {
-		return cli_misuse(&c, "unknown command %s (see postrider "
-				      "--help)",
+		return cli_misuse(&c,
+				  "unknown command %s (see postrider "
+				  "--help)",
 				  c.argv[0]);
 	}
 	c.name = k->name;

@@ -83,8 +83,9 @@ int cli_password(const struct cli *c, bool from_stdin, char **out)
 	if (!from_stdin) {
 		r = ask_twice(c, line);
 	} else if (!read_line(stdin, line)) {
-		r = cli_fail(c, "no password on standard input, or a NUL in "
-				"it, or longer than %d bytes",
+		r = cli_fail(c,
+			     "no password on standard input, or a NUL in "
+			     "it, or longer than %d bytes",
 			     AUTH_PASSWORD_MAX);
 	}
 	if (r == CLI_DONE && line[0] == '\0') {

@@ -14,14 +14,12 @@ int cli_config(const struct cli *c, struct config **out)
 {
 	char text[CONFIG_TEXT_MAX];
 
-	return config_load(c->config, out, text) == 0 ?
-		       CLI_DONE :
-		       cli_fail(c, "%s", text);
+	return config_load(c->config, out, text) == 0 ? CLI_DONE : cli_fail(c, "%s", text);
 }
 
 /* No server runs: open the data directory, call, close. */
-static int call_alone(const struct cli *c, const struct config *config,
-		      const json_t *request, json_t **reply)
+static int call_alone(const struct cli *c, const struct config *config, const json_t *request,
+		      json_t **reply)
 {
 	struct site_opts o = { .config = config };
 	struct site site = { 0 };
@@ -37,8 +35,8 @@ static int call_alone(const struct cli *c, const struct config *config,
 	return *reply ? CLI_DONE : cli_fail(c, "out of memory");
 }
 
-static int call_socket(const struct cli *c, const char *path,
-		       const json_t *request, json_t **reply, bool *absent)
+static int call_socket(const struct cli *c, const char *path, const json_t *request, json_t **reply,
+		       bool *absent)
 {
 	struct err e = ERR_INIT;
 	char text[256];
@@ -51,12 +49,11 @@ static int call_socket(const struct cli *c, const char *path,
 	if (*absent && !c->control) {
 		return CLI_FAILED;
 	}
-	return *absent ? cli_fail(c, "no server listens on %s", path) :
-			 cli_fail(c, "%s", err_str(&e, text, sizeof(text)));
+	return *absent ? cli_fail(c, "no server listens on %s", path)
+		       : cli_fail(c, "%s", err_str(&e, text, sizeof(text)));
 }
 
-static int call_configured(const struct cli *c, const json_t *request,
-			   json_t **reply)
+static int call_configured(const struct cli *c, const json_t *request, json_t **reply)
 {
 	struct config *config = NULL;
 	char *path = NULL;
@@ -89,17 +86,15 @@ int cli_request(const struct cli *c, json_t *request, json_t **data_out)
 		return cli_fail(c, "an argument or the password is not UTF-8 "
 				   "text");
 	}
-	r = c->control ? call_socket(c, c->control, request, &reply,
-					 &absent) :
-			     call_configured(c, request, &reply);
+	r = c->control ? call_socket(c, c->control, request, &reply, &absent)
+		       : call_configured(c, request, &reply);
 
 	json_decref(request);
 	if (r != CLI_DONE) {
 		return r;
 	}
 	if (!json_is_true(json_object_get(reply, "ok"))) {
-		const char *why =
-			json_string_value(json_object_get(reply, "error"));
+		const char *why = json_string_value(json_object_get(reply, "error"));
 
 		r = cli_fail(c, "%s", why ? why : "the server did not say why");
 	} else if (data_out) {
@@ -136,7 +131,8 @@ static void print_rows(const json_t *rows)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		const char *key;
 		json_t *v;
 		bool first = true;
@@ -144,7 +140,8 @@ static void print_rows(const json_t *rows)
 		if (!json_is_object(row)) {
 			print_value(row);
 		}
-		json_object_foreach(row, key, v) {
+		json_object_foreach(row, key, v)
+		{
 			fputs(first ? "" : "\t", stdout);
 			print_value(v);
 			first = false;
@@ -158,7 +155,8 @@ static void print_members(json_t *o)
 	const char *key, *sub;
 	json_t *v, *w;
 
-	json_object_foreach(o, key, v) {
+	json_object_foreach(o, key, v)
+	{
 		if (json_is_array(v)) {
 			print_rows(v);
 			continue;
@@ -169,7 +167,8 @@ static void print_members(json_t *o)
 			putchar('\n');
 			continue;
 		}
-		json_object_foreach(v, sub, w) {
+		json_object_foreach(v, sub, w)
+		{
 			printf("%s.%s: ", key, sub);
 			print_value(w);
 			putchar('\n');
@@ -186,8 +185,7 @@ int cli_request_print(const struct cli *c, json_t *request)
 		return r;
 	}
 	if (c->json) {
-		json_dumpf(data ? data : json_null(), stdout,
-			   JSON_INDENT(2) | JSON_ENCODE_ANY);
+		json_dumpf(data ? data : json_null(), stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 		putchar('\n');
 	} else if (json_is_array(data)) {
 		print_rows(data);
@@ -195,6 +193,5 @@ int cli_request_print(const struct cli *c, json_t *request)
 		print_members(data);
 	}
 	json_decref(data);
-	return fflush(stdout) == 0 ? CLI_DONE :
-				     cli_fail(c, "cannot write the answer");
+	return fflush(stdout) == 0 ? CLI_DONE : cli_fail(c, "cannot write the answer");
 }
