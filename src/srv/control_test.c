@@ -178,7 +178,7 @@ static int dial(const char *path)
 static bool shout(struct rig *r, struct slice piece, size_t n, bool half)
 {
 	int fd = dial(r->path);
-	char sink[4096];
+	char sink[1024];
 	ssize_t got = 1;
 
 	if (fd < 0) {
