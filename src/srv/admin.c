@@ -31,8 +31,7 @@ static json_t *answer(json_t *data)
 
 static json_t *refuse(const char *code, const char *text)
 {
-	return json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error",
-			 text);
+	return json_pack("{s:b, s:s, s:s}", "ok", 0, "code", code, "error", text);
 }
 
 /* A string member; empty slice with p NULL when it is not there. */
@@ -63,12 +62,10 @@ static bool number(const struct call *c, const char *name, uint64_t *out)
 
 static bool quotas(const struct call *c, uint64_t *bytes, uint64_t *messages)
 {
-	return number(c, "quota_bytes", bytes) &&
-	       number(c, "quota_messages", messages);
+	return number(c, "quota_bytes", bytes) && number(c, "quota_messages", messages);
 }
 
-static const char bad_quota[] =
-	"quota_bytes and quota_messages are whole numbers, 0 for none";
+static const char bad_quota[] = "quota_bytes and quota_messages are whole numbers, 0 for none";
 
 /* What a directory call answered, in words. */
 static json_t *auth_answer(struct call *c, int r, const char *what)
@@ -84,11 +81,9 @@ static json_t *auth_answer(struct call *c, int r, const char *what)
 		return refuse("exists", text);
 	case AUTH_NOTFOUND: /* the domain of an address may be what is not */
 		if (*why) {
-			snprintf(text, sizeof(text), "%s: %s", why,
-				 c->e.detail);
+			snprintf(text, sizeof(text), "%s: %s", why, c->e.detail);
 		} else {
-			snprintf(text, sizeof(text), "there is no such %s",
-				 what);
+			snprintf(text, sizeof(text), "there is no such %s", what);
 		}
 		return refuse("notfound", text);
 	case AUTH_NOTEMPTY:
@@ -98,16 +93,14 @@ static json_t *auth_answer(struct call *c, int r, const char *what)
 			 what);
 		return refuse("notempty", text);
 	case AUTH_INVALID:
-		snprintf(text, sizeof(text), "not possible: %s%s%s",
-			 *why ? why : what, c->e.detail[0] ? ": " : "",
-			 c->e.detail);
+		snprintf(text, sizeof(text), "not possible: %s%s%s", *why ? why : what,
+			 c->e.detail[0] ? ": " : "", c->e.detail);
 		return refuse("invalid", text);
 	default:
 		if (!c->e.text) {
 			err_set(&c->e, r, "the store does not answer", NULL);
 		}
-		return refuse("temporary",
-			      err_str(&c->e, text, sizeof(text)));
+		return refuse("temporary", err_str(&c->e, text, sizeof(text)));
 	}
 }
 
@@ -142,17 +135,13 @@ CO_FN static json_t *run_status(struct call *c)
 	store_stats(c->site->store, &s);
 	o = json_pack("{s:s, s:b, s:{s:I, s:I, s:I, s:I, s:I, s:b, s:b},"
 		      " s:{s:I, s:I, s:I, s:I}}",
-		      "version", POSTRIDER_VERSION, "running", 0, "store",
-		      "log_bytes", (json_int_t)k.log_bytes, "live_bytes",
-		      (json_int_t)k.live_bytes, "segments",
-		      (json_int_t)k.segments, "messages_stored",
-		      (json_int_t)k.blobs, "disk_free",
-		      (json_int_t)k.disk_free, "poisoned", (int)k.poisoned,
-		      "full", (int)k.full, "mail", "accounts_open",
-		      (json_int_t)s.accounts_open, "mailboxes_open",
-		      (json_int_t)s.mailboxes_open, "views_open",
-		      (json_int_t)s.views_open, "delivered",
-		      (json_int_t)s.delivered);
+		      "version", POSTRIDER_VERSION, "running", 0, "store", "log_bytes",
+		      (json_int_t)k.log_bytes, "live_bytes", (json_int_t)k.live_bytes, "segments",
+		      (json_int_t)k.segments, "messages_stored", (json_int_t)k.blobs, "disk_free",
+		      (json_int_t)k.disk_free, "poisoned", (int)k.poisoned, "full", (int)k.full,
+		      "mail", "accounts_open", (json_int_t)s.accounts_open, "mailboxes_open",
+		      (json_int_t)s.mailboxes_open, "views_open", (json_int_t)s.views_open,
+		      "delivered", (json_int_t)s.delivered);
 	if (o && c->env && c->env->status) {
 		c->env->status(c->env->arg, o);
 	}
@@ -174,31 +163,28 @@ CO_FN static json_t *run_check(struct call *c)
 		json_decref(list);
 		return refuse("temporary", "the check could not be finished");
 	}
-	return answer(json_pack("{s:I, s:o}", "problems",
-				(json_int_t)engine + mail, "found", list));
+	return answer(
+		json_pack("{s:I, s:o}", "problems", (json_int_t)engine + mail, "found", list));
 }
 
 /* ---- domains ------------------------------------------------------------ */
 
 CO_FN static json_t *run_domain_add(struct call *c)
 {
-	return auth_answer(c, auth_domain_add(c->site->auth,
-					      member(c, "domain"), &c->e),
-			   "domain");
+	return auth_answer(c, auth_domain_add(c->site->auth, member(c, "domain"), &c->e), "domain");
 }
 
 CO_FN static json_t *run_domain_remove(struct call *c)
 {
-	return auth_answer(c, auth_domain_remove(c->site->auth,
-						 member(c, "domain"), &c->e),
+	return auth_answer(c, auth_domain_remove(c->site->auth, member(c, "domain"), &c->e),
 			   "domain");
 }
 
 CO_FN static json_t *run_domain_catchall(struct call *c)
 {
-	return auth_answer(c, auth_domain_catchall(c->site->auth,
-						   member(c, "domain"),
-						   member(c, "target"), &c->e),
+	return auth_answer(c,
+			   auth_domain_catchall(c->site->auth, member(c, "domain"),
+						member(c, "target"), &c->e),
 			   "domain");
 }
 
@@ -209,26 +195,23 @@ static json_t *text(struct slice s)
 
 static int domain_row(void *arg, const struct auth_row *row)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:o}", "domain",
-					     text(row->name), "catchall",
+	json_array_append_new(arg, json_pack("{s:o, s:o}", "domain", text(row->name), "catchall",
 					     text(row->target)));
 	return 0;
 }
 
 static int account_row(void *arg, const struct auth_row *row)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:I, s:b, s:I}", "address",
-					     text(row->name), "id",
-					     (json_int_t)row->id, "disabled",
-					     (int)row->disabled, "created",
-					     (json_int_t)row->created));
+	json_array_append_new(arg,
+			      json_pack("{s:o, s:I, s:b, s:I}", "address", text(row->name), "id",
+					(json_int_t)row->id, "disabled", (int)row->disabled,
+					"created", (json_int_t)row->created));
 	return 0;
 }
 
 static int alias_row(void *arg, const struct auth_row *row)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:o}", "address",
-					     text(row->name), "targets",
+	json_array_append_new(arg, json_pack("{s:o, s:o}", "address", text(row->name), "targets",
 					     text(row->target)));
 	return 0;
 }
@@ -246,8 +229,7 @@ CO_FN static json_t *run_domain_list(struct call *c)
 {
 	json_t *rows = json_array();
 
-	return listing(c, auth_domain_list(c->site->auth, domain_row, rows),
-		       rows);
+	return listing(c, auth_domain_list(c->site->auth, domain_row, rows), rows);
 }
 
 /* ---- accounts ----------------------------------------------------------- */
@@ -256,14 +238,12 @@ CO_FN static json_t *run_account_list(struct call *c)
 {
 	json_t *rows = json_array();
 
-	return listing(c, auth_account_list(c->site->auth, account_row, rows),
-		       rows);
+	return listing(c, auth_account_list(c->site->auth, account_row, rows), rows);
 }
 
 /* The directory entry is there but its mail is not: an earlier add or
  * restart was cut short. */
-CO_FN static bool half_made(struct call *c, struct slice address,
-			    uint64_t *id)
+CO_FN static bool half_made(struct call *c, struct slice address, uint64_t *id)
 {
 	struct auth_account a;
 	struct store_usage u;
@@ -271,8 +251,7 @@ CO_FN static bool half_made(struct call *c, struct slice address,
 	bool half;
 
 	arena_init(&arena, 4096);
-	half = auth_account_get(c->site->auth, address, &arena, &a) ==
-		       AUTH_OK &&
+	half = auth_account_get(c->site->auth, address, &arena, &a) == AUTH_OK &&
 	       store_usage(c->site->store, a.id, &u, NULL) == STORE_NOTFOUND;
 	if (half) {
 		*id = a.id;
@@ -293,8 +272,7 @@ CO_FN static json_t *run_account_add(struct call *c)
 	}
 	r = auth_account_add(c->site->auth, address, password, &id, &c->e);
 	if (r == AUTH_EXISTS && half_made(c, address, &id)) {
-		r = auth_account_password(c->site->auth, address, password,
-					  &c->e);
+		r = auth_account_password(c->site->auth, address, password, &c->e);
 	}
 	if (r != AUTH_OK) {
 		return auth_answer(c, r, "account");
@@ -318,8 +296,7 @@ CO_FN static void cut_sessions(struct call *c, uint64_t id)
 CO_FN static json_t *run_account_remove(struct call *c)
 {
 	uint64_t id = 0;
-	int r = auth_account_remove(c->site->auth, member(c, "address"), &id,
-				    &c->e);
+	int r = auth_account_remove(c->site->auth, member(c, "address"), &id, &c->e);
 
 	if (r != AUTH_OK) {
 		return auth_answer(c, r, "account");
@@ -343,20 +320,17 @@ CO_FN static json_t *run_account_show(struct call *c)
 		out = auth_answer(c, r, "account");
 	} else {
 		r = store_usage(c->site->store, a.id, &u, &c->e);
-		out = r != STORE_OK ?
-			      store_answer(c, r) :
-			      answer(json_pack(
-				      "{s:o, s:I, s:b, s:I, s:I, s:I, s:I, "
-				      "s:I}",
-				      "address", text(a.address), "id",
-				      (json_int_t)a.id, "disabled",
-				      (int)a.disabled, "created",
-				      (json_int_t)a.created, "bytes",
-				      (json_int_t)u.bytes, "messages",
-				      (json_int_t)u.messages, "quota_bytes",
-				      (json_int_t)u.quota_bytes,
-				      "quota_messages",
-				      (json_int_t)u.quota_messages));
+		out = r != STORE_OK
+			      ? store_answer(c, r)
+			      : answer(json_pack("{s:o, s:I, s:b, s:I, s:I, s:I, s:I, "
+						 "s:I}",
+						 "address", text(a.address), "id", (json_int_t)a.id,
+						 "disabled", (int)a.disabled, "created",
+						 (json_int_t)a.created, "bytes",
+						 (json_int_t)u.bytes, "messages",
+						 (json_int_t)u.messages, "quota_bytes",
+						 (json_int_t)u.quota_bytes, "quota_messages",
+						 (json_int_t)u.quota_messages));
 	}
 	arena_fini(&arena);
 	return out;
@@ -367,12 +341,10 @@ CO_FN static json_t *run_account_password(struct call *c)
 	struct slice address = member(c, "address");
 	struct auth_account a;
 	struct arena arena;
-	int r = auth_account_password(c->site->auth, address,
-				      member(c, "password"), &c->e);
+	int r = auth_account_password(c->site->auth, address, member(c, "password"), &c->e);
 
 	arena_init(&arena, 4096);
-	if (r == AUTH_OK &&
-	    auth_account_get(c->site->auth, address, &arena, &a) == AUTH_OK) {
+	if (r == AUTH_OK && auth_account_get(c->site->auth, address, &arena, &a) == AUTH_OK) {
 		cut_sessions(c, a.id);
 	}
 	arena_fini(&arena);
@@ -381,9 +353,9 @@ CO_FN static json_t *run_account_password(struct call *c)
 
 CO_FN static json_t *run_account_rename(struct call *c)
 {
-	return auth_answer(c, auth_account_rename(c->site->auth,
-						  member(c, "address"),
-						  member(c, "to"), &c->e),
+	return auth_answer(c,
+			   auth_account_rename(c->site->auth, member(c, "address"), member(c, "to"),
+					       &c->e),
 			   "account");
 }
 
@@ -409,8 +381,7 @@ CO_FN static json_t *run_account_quota(struct call *c)
 		return store_answer(c, r);
 	}
 	quotas(c, &u.quota_bytes, &u.quota_messages);
-	return store_answer(c, store_quota_set(c->site->store, a.id,
-					       u.quota_bytes,
+	return store_answer(c, store_quota_set(c->site->store, a.id, u.quota_bytes,
 					       u.quota_messages, &c->e));
 }
 
@@ -420,14 +391,12 @@ CO_FN static json_t *run_alias_list(struct call *c)
 {
 	json_t *rows = json_array();
 
-	return listing(c, auth_alias_list(c->site->auth, alias_row, rows),
-		       rows);
+	return listing(c, auth_alias_list(c->site->auth, alias_row, rows), rows);
 }
 
 CO_FN static json_t *run_alias_remove(struct call *c)
 {
-	return auth_answer(c, auth_alias_remove(c->site->auth,
-						member(c, "address"), &c->e),
+	return auth_answer(c, auth_alias_remove(c->site->auth, member(c, "address"), &c->e),
 			   "alias");
 }
 
@@ -447,16 +416,14 @@ CO_FN static json_t *run_alias_add(struct call *c)
 	for (size_t i = 0; targets && i < n; i++) {
 		const json_t *v = json_array_get(list, i);
 
-		targets[i] = json_is_string(v) ?
-				     slice_make(json_string_value(v),
-						json_string_length(v)) :
-				     S("");
+		targets[i] = json_is_string(v)
+				     ? slice_make(json_string_value(v), json_string_length(v))
+				     : S("");
 	}
-	out = !targets ? refuse("temporary", "out of memory") :
-			 auth_answer(c,
-				     auth_alias_add(c->site->auth,
-						    member(c, "address"),
-						    targets, n, &c->e),
+	out = !targets ? refuse("temporary", "out of memory")
+		       : auth_answer(c,
+				     auth_alias_add(c->site->auth, member(c, "address"), targets, n,
+						    &c->e),
 				     "address");
 	arena_fini(&arena);
 	return out;
@@ -479,8 +446,7 @@ static const struct {
 	{ "account.list", { NULL, NULL }, run_account_list },
 	{ "account.show", { "address", NULL }, run_account_show },
 	{ "account.remove", { "address", NULL }, run_account_remove },
-	{ "account.password", { "address", "password" },
-	  run_account_password },
+	{ "account.password", { "address", "password" }, run_account_password },
 	{ "account.quota", { "address", NULL }, run_account_quota },
 	{ "account.rename", { "address", "to" }, run_account_rename },
 	{ "alias.add", { "address", NULL }, run_alias_add },
@@ -488,8 +454,7 @@ static const struct {
 	{ "alias.remove", { "address", NULL }, run_alias_remove },
 };
 
-json_t *admin_call(struct site *s, const struct admin_env *env,
-		   const json_t *request)
+json_t *admin_call(struct site *s, const struct admin_env *env, const json_t *request)
 {
 	struct call c = { s, env, request, ERR_INIT };
 	const char *verb = json_string_value(json_object_get(request, "verb"));
@@ -504,8 +469,8 @@ json_t *admin_call(struct site *s, const struct admin_env *env,
 		}
 		for (size_t k = 0; k < 2 && verbs[i].needs[k]; k++) {
 			if (!member(&c, verbs[i].needs[k]).p) {
-				snprintf(why, sizeof(why), "%s needs \"%s\"",
-					 verb, verbs[i].needs[k]);
+				snprintf(why, sizeof(why), "%s needs \"%s\"", verb,
+					 verbs[i].needs[k]);
 				return refuse("invalid", why);
 			}
 		}

@@ -32,7 +32,6 @@ struct admin_env {
 	void *arg;
 };
 /* Never NULL but when out of memory; the caller decrefs. */
-CO_FN json_t *admin_call(struct site *s, const struct admin_env *env,
-			 const json_t *request);
+CO_FN json_t *admin_call(struct site *s, const struct admin_env *env, const json_t *request);
 
 #endif

@@ -15,9 +15,7 @@ static struct site site;
 static int setup(void **state)
 {
 	struct store_opts so = { 0 };
-	struct auth_opts ao = { .argon_memory_kib = 64,
-				.argon_passes = 1,
-				.no_delays = true };
+	struct auth_opts ao = { .argon_memory_kib = 64, .argon_passes = 1, .no_delays = true };
 
 	(void)state;
 	co_enter();
@@ -63,8 +61,7 @@ static void good(const char *request, const char *data)
 	char *got;
 
 	if (!json_is_true(json_object_get(a, "ok"))) {
-		print_error("%s: %s\n", request,
-			    json_string_value(json_object_get(a, "error")));
+		print_error("%s: %s\n", request, json_string_value(json_object_get(a, "error")));
 	}
 	assert_true(json_is_true(json_object_get(a, "ok")));
 	if (data) {
@@ -84,10 +81,8 @@ static void bad(const char *request, const char *code, const char *error)
 	json_t *a = ask(NULL, request);
 
 	assert_true(json_is_false(json_object_get(a, "ok")));
-	assert_string_equal(json_string_value(json_object_get(a, "error")),
-			    error);
-	assert_string_equal(json_string_value(json_object_get(a, "code")),
-			    code);
+	assert_string_equal(json_string_value(json_object_get(a, "error")), error);
+	assert_string_equal(json_string_value(json_object_get(a, "code")), code);
 	json_decref(a);
 }
 
@@ -109,8 +104,7 @@ static void test_requests_that_are_none(void **state)
 	bad("{'verb':''}", "invalid", "unknown verb");
 	bad("{'verb':'Status'}", "invalid", "unknown verb");
 	bad("{'verb':'domain.add'}", "invalid", "domain.add needs \"domain\"");
-	bad("{'verb':'domain.add','domain':7}", "invalid",
-	    "domain.add needs \"domain\"");
+	bad("{'verb':'domain.add','domain':7}", "invalid", "domain.add needs \"domain\"");
 	bad("{'verb':'domain.catchall','domain':'a.test'}", "invalid",
 	    "domain.catchall needs \"target\"");
 	bad("{'verb':'account.add','address':'x@y.test'}", "invalid",
@@ -125,25 +119,21 @@ static void test_domains(void **state)
 	good("{'verb':'domain.list'}", "[]");
 	good("{'verb':'domain.add','domain':'Example.TEST'}", NULL);
 	good("{'verb':'domain.add','domain':'b\u00fccher.test'}", NULL);
-	bad("{'verb':'domain.add','domain':'example.test'}", "exists",
-	    "domain exists already");
+	bad("{'verb':'domain.add','domain':'example.test'}", "exists", "domain exists already");
 	bad("{'verb':'domain.add','domain':'a..b'}", "invalid",
 	    "not possible: not a valid domain: a..b");
-	bad("{'verb':'domain.add','domain':''}", "invalid",
-	    "not possible: not a valid domain");
+	bad("{'verb':'domain.add','domain':''}", "invalid", "not possible: not a valid domain");
 	good("{'verb':'domain.catchall','domain':'example.test',"
 	     "'target':'all@elsewhere.test'}",
 	     NULL);
-	good("{'verb':'domain.list'}",
-	     "[{'domain':'example.test','catchall':'all@elsewhere.test'},"
-	     "{'domain':'xn--bcher-kva.test','catchall':''}]");
-	good("{'verb':'domain.catchall','domain':'example.test','target':''}",
-	     NULL);
+	good("{'verb':'domain.list'}", "[{'domain':'example.test','catchall':'all@elsewhere.test'},"
+				       "{'domain':'xn--bcher-kva.test','catchall':''}]");
+	good("{'verb':'domain.catchall','domain':'example.test','target':''}", NULL);
 	good("{'verb':'domain.remove','domain':'example.test'}", NULL);
 	bad("{'verb':'domain.remove','domain':'example.test'}", "notfound",
 	    "no such domain here: example.test");
-	bad("{'verb':'domain.catchall','domain':'none.test','target':''}",
-	    "notfound", "no such domain here: none.test");
+	bad("{'verb':'domain.catchall','domain':'none.test','target':''}", "notfound",
+	    "no such domain here: none.test");
 }
 
 static void test_accounts(void **state)
@@ -155,14 +145,13 @@ static void test_accounts(void **state)
 	bad("{'verb':'account.add','address':'BOB@example.test',"
 	    "'password':'x'}",
 	    "exists", "account exists already");
-	bad("{'verb':'account.add','address':'x@none.test','password':'x'}",
-	    "notfound", "no such domain here: none.test");
-	bad("{'verb':'account.add','address':'nobody','password':'x'}",
-	    "invalid", "not possible: not a valid address: nobody");
+	bad("{'verb':'account.add','address':'x@none.test','password':'x'}", "notfound",
+	    "no such domain here: none.test");
+	bad("{'verb':'account.add','address':'nobody','password':'x'}", "invalid",
+	    "not possible: not a valid address: nobody");
 	a = ask(NULL, "{'verb':'account.add','address':'eve@example.test',"
 		      "'password':''}");
-	assert_string_equal(json_string_value(json_object_get(a, "code")),
-			    "invalid");
+	assert_string_equal(json_string_value(json_object_get(a, "code")), "invalid");
 	json_decref(a);
 	good("{'verb':'account.password','address':'bob@example.test',"
 	     "'password':'new'}",
@@ -180,10 +169,9 @@ static void test_accounts(void **state)
 	    "there is no such account");
 	bad("{'verb':'domain.remove','domain':'example.test'}", "notempty",
 	    "the domain still has accounts or aliases: remove them first");
-	good("{'verb':'account.remove','address':'robert@example.test'}",
-	     NULL);
-	bad("{'verb':'account.remove','address':'robert@example.test'}",
-	    "notfound", "no such account: robert@example.test");
+	good("{'verb':'account.remove','address':'robert@example.test'}", NULL);
+	bad("{'verb':'account.remove','address':'robert@example.test'}", "notfound",
+	    "no such account: robert@example.test");
 	good("{'verb':'account.list'}", "[]");
 }
 
@@ -203,8 +191,7 @@ static uint64_t shown(const char *member)
 /* What is no count must not quietly mean "no quota". */
 static void test_quotas(void **state)
 {
-	static const char *const none[] = { "-1", "'5'", "5.5", "null",
-					    "true", "[5]" };
+	static const char *const none[] = { "-1", "'5'", "5.5", "null", "true", "[5]" };
 	char request[160];
 
 	(void)state;
@@ -252,8 +239,7 @@ static void test_half_made_account(void **state)
 	(void)state;
 	co_enter();
 	good("{'verb':'domain.add','domain':'example.test'}", NULL);
-	assert_int_equal(auth_account_add(site.auth, S("bob@example.test"),
-					  S("first"), &id, NULL),
+	assert_int_equal(auth_account_add(site.auth, S("bob@example.test"), S("first"), &id, NULL),
 			 AUTH_OK);
 	bad("{'verb':'account.show','address':'bob@example.test'}", "notfound",
 	    "there is no such account");
@@ -273,16 +259,15 @@ static void test_aliases(void **state)
 	good("{'verb':'alias.add','address':'team@example.test',"
 	     "'targets':['bob@example.test','amy@elsewhere.test']}",
 	     NULL);
-	good("{'verb':'alias.list'}",
-	     "[{'address':'team@example.test','targets':"
-	     "'bob@example.test, amy@elsewhere.test'}]");
-	bad("{'verb':'alias.add','address':'x@example.test','targets':[]}",
-	    "invalid", "an alias needs 1 to 1000 targets");
+	good("{'verb':'alias.list'}", "[{'address':'team@example.test','targets':"
+				      "'bob@example.test, amy@elsewhere.test'}]");
+	bad("{'verb':'alias.add','address':'x@example.test','targets':[]}", "invalid",
+	    "an alias needs 1 to 1000 targets");
 	bad("{'verb':'alias.add','address':'x@example.test',"
 	    "'targets':'bob@example.test'}",
 	    "invalid", "an alias needs 1 to 1000 targets");
-	bad("{'verb':'alias.add','address':'x@example.test','targets':[1]}",
-	    "invalid", "not possible: not a valid address");
+	bad("{'verb':'alias.add','address':'x@example.test','targets':[1]}", "invalid",
+	    "not possible: not a valid address");
 	bad("{'verb':'alias.add','address':'bob@example.test',"
 	    "'targets':['amy@elsewhere.test']}",
 	    "exists", "address exists already");
@@ -292,8 +277,8 @@ static void test_aliases(void **state)
 	    "not possible: the alias would lead back to itself: "
 	    "x@example.test");
 	good("{'verb':'alias.remove','address':'team@example.test'}", NULL);
-	bad("{'verb':'alias.remove','address':'team@example.test'}",
-	    "notfound", "no such alias: team@example.test");
+	bad("{'verb':'alias.remove','address':'team@example.test'}", "notfound",
+	    "no such alias: team@example.test");
 }
 
 /* As many targets as are promised, and not one more. */
@@ -305,11 +290,10 @@ static void test_alias_of_a_thousand(void **state)
 	co_enter();
 	add_domain_and_bob();
 	for (int i = 0; i < 1000; i++) {
-		json_array_append_new(targets,
-				      json_sprintf("u%d@elsewhere.test", i));
+		json_array_append_new(targets, json_sprintf("u%d@elsewhere.test", i));
 	}
-	q = json_pack("{s:s, s:s, s:o}", "verb", "alias.add", "address",
-		      "all@example.test", "targets", targets);
+	q = json_pack("{s:s, s:s, s:o}", "verb", "alias.add", "address", "all@example.test",
+		      "targets", targets);
 	a = admin_call(&site, NULL, q);
 	assert_true(json_is_true(json_object_get(a, "ok")));
 	json_decref(a);
@@ -338,16 +322,14 @@ static void test_status_and_check(void **state)
 	a = ask(NULL, "{'verb':'status'}");
 	data = json_object_get(a, "data");
 	assert_true(json_is_false(json_object_get(data, "running")));
-	assert_string_equal(json_string_value(json_object_get(data, "version")),
-			    POSTRIDER_VERSION);
+	assert_string_equal(json_string_value(json_object_get(data, "version")), POSTRIDER_VERSION);
 	assert_true(json_is_object(json_object_get(data, "store")));
 	assert_true(json_is_object(json_object_get(data, "mail")));
 	json_decref(a);
 	a = ask(&env, "{'verb':'status'}");
 	data = json_object_get(a, "data");
 	assert_true(json_is_true(json_object_get(data, "running")));
-	assert_string_equal(json_string_value(json_object_get(data, "extra")),
-			    "here");
+	assert_string_equal(json_string_value(json_object_get(data, "extra")), "here");
 	json_decref(a);
 	good("{'verb':'check'}", "{'problems':0,'found':[]}");
 }

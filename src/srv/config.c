@@ -22,19 +22,14 @@
 #define SIZE_LIMIT_MAX (UINT64_C(2) << 30) /* of one message */
 
 const char *const srv_protocol_name[SRV_PROTOCOLS] = {
-	[SRV_SMTP] = "smtp",
-	[SRV_SUBMISSION] = "submission",
-	[SRV_SUBMISSIONS] = "submissions",
-	[SRV_POP3] = "pop3",
-	[SRV_POP3S] = "pop3s",
-	[SRV_IMAP] = "imap",
+	[SRV_SMTP] = "smtp",   [SRV_SUBMISSION] = "submission", [SRV_SUBMISSIONS] = "submissions",
+	[SRV_POP3] = "pop3",   [SRV_POP3S] = "pop3s",		[SRV_IMAP] = "imap",
 	[SRV_IMAPS] = "imaps",
 };
 
 static const uint16_t default_ports[SRV_PROTOCOLS][2] = {
-	[SRV_SMTP] = { 25, 2525 },    [SRV_SUBMISSION] = { 587, 0 },
-	[SRV_SUBMISSIONS] = { 465, 0 }, [SRV_POP3] = { 110, 0 },
-	[SRV_POP3S] = { 995, 0 },     [SRV_IMAP] = { 143, 0 },
+	[SRV_SMTP] = { 25, 2525 }, [SRV_SUBMISSION] = { 587, 0 }, [SRV_SUBMISSIONS] = { 465, 0 },
+	[SRV_POP3] = { 110, 0 },   [SRV_POP3S] = { 995, 0 },	  [SRV_IMAP] = { 143, 0 },
 	[SRV_IMAPS] = { 993, 0 },
 };
 
@@ -72,14 +67,12 @@ int config_parse_size(struct slice s, uint64_t *out)
 static void add_known(cfg_t *cfg, size_t n)
 {
 	for (size_t i = 0; cfg->opts[i].name && n < CONFIG_TEXT_MAX; i++) {
-		n += (size_t)snprintf(error_text + n, CONFIG_TEXT_MAX - n,
-				      "%s%s", i ? ", " : "; expected one of ",
-				      cfg->opts[i].name);
+		n += (size_t)snprintf(error_text + n, CONFIG_TEXT_MAX - n, "%s%s",
+				      i ? ", " : "; expected one of ", cfg->opts[i].name);
 	}
 }
 
-__attribute__((format(printf, 2, 0))) static void
-on_error(cfg_t *cfg, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	char what[CONFIG_TEXT_MAX / 2];
 	int n;
@@ -88,8 +81,8 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 		return;
 	}
 	vsnprintf(what, sizeof(what), fmt, ap);
-	n = snprintf(error_text, CONFIG_TEXT_MAX, "%s:%d: %s", error_path,
-		     cfg ? cfg->line : 0, what);
+	n = snprintf(error_text, CONFIG_TEXT_MAX, "%s:%d: %s", error_path, cfg ? cfg->line : 0,
+		     what);
 	if (n > 0 && cfg && strncmp(fmt, "no such option", 14) == 0) {
 		add_known(cfg, (size_t)n);
 	}
@@ -185,8 +178,7 @@ static int check_count(cfg_t *cfg, cfg_opt_t *opt)
 	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
 
 	if (n < 1 || n > 1000000) {
-		cfg_error(cfg, "%s = %ld: expected 1 to 1000000",
-			  cfg_opt_name(opt), n);
+		cfg_error(cfg, "%s = %ld: expected 1 to 1000000", cfg_opt_name(opt), n);
 		return -1;
 	}
 	return 0;
@@ -197,8 +189,9 @@ static int check_threads(cfg_t *cfg, cfg_opt_t *opt)
 	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
 
 	if (n < 0 || n > 256) {
-		cfg_error(cfg, "threads = %ld: expected 0 (one per core) to "
-			       "256",
+		cfg_error(cfg,
+			  "threads = %ld: expected 0 (one per core) to "
+			  "256",
 			  n);
 		return -1;
 	}
@@ -220,8 +213,9 @@ static int check_level(cfg_t *cfg, cfg_opt_t *opt)
 	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 
 	if (level_of(text) < 0) {
-		cfg_error(cfg, "log_level = \"%s\": expected debug, info, warn "
-			       "or error",
+		cfg_error(cfg,
+			  "log_level = \"%s\": expected debug, info, warn "
+			  "or error",
 			  text);
 		return -1;
 	}
@@ -242,8 +236,9 @@ static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
 
 	buf_fini(&b);
 	if (r != 0) {
-		cfg_error(cfg, "hostname = \"%.100s\": expected a host name "
-			       "such as mail.example.org",
+		cfg_error(cfg,
+			  "hostname = \"%.100s\": expected a host name "
+			  "such as mail.example.org",
 			  text);
 		return -1;
 	}
@@ -255,8 +250,8 @@ static int check_path(cfg_t *cfg, cfg_opt_t *opt)
 	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 
 	if (!text || text[0] != '/') {
-		cfg_error(cfg, "%s = \"%s\": expected an absolute path",
-			  cfg_opt_name(opt), text ? text : "");
+		cfg_error(cfg, "%s = \"%s\": expected an absolute path", cfg_opt_name(opt),
+			  text ? text : "");
 		return -1;
 	}
 	return 0;
@@ -395,8 +390,7 @@ static void take_limits(struct config *c, cfg_t *sec)
 	config_parse_size(slice_cstr(text), &c->limits.free_space);
 	c->limits.recipients = (unsigned)cfg_getint(sec, "recipients");
 	c->limits.connections = (unsigned)cfg_getint(sec, "connections");
-	c->limits.connections_per_ip =
-		(unsigned)cfg_getint(sec, "connections_per_ip");
+	c->limits.connections_per_ip = (unsigned)cfg_getint(sec, "connections_per_ip");
 }
 
 bool config_implicit_tls(enum srv_protocol p)
@@ -404,8 +398,7 @@ bool config_implicit_tls(enum srv_protocol p)
 	return p == SRV_SUBMISSIONS || p == SRV_POP3S || p == SRV_IMAPS;
 }
 
-static int take_tls(struct config *c, cfg_t *cfg, const char *path,
-		    char text[CONFIG_TEXT_MAX])
+static int take_tls(struct config *c, cfg_t *cfg, const char *path, char text[CONFIG_TEXT_MAX])
 {
 	unsigned n = cfg_size(cfg, "tls");
 
@@ -429,8 +422,7 @@ static int take_tls(struct config *c, cfg_t *cfg, const char *path,
 	return 0;
 }
 
-static int take_all(struct config *c, cfg_t *cfg, const char *path,
-		    char text[CONFIG_TEXT_MAX])
+static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CONFIG_TEXT_MAX])
 {
 	unsigned n = cfg_size(cfg, "listen");
 
@@ -454,8 +446,7 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path,
 			snprintf(text, CONFIG_TEXT_MAX,
 				 "%s: listen %s needs a certificate: expected "
 				 "a tls { certificate = ... key = ... } section",
-				 path,
-				 srv_protocol_name[c->listens[i].protocol]);
+				 path, srv_protocol_name[c->listens[i].protocol]);
 			return -EINVAL;
 		}
 	}
@@ -465,31 +456,24 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path,
 static cfg_t *grammar(void)
 {
 	static cfg_opt_t tls[] = { CFG_STR("certificate", NULL, CFGF_NODEFAULT),
-				   CFG_STR("key", NULL, CFGF_NODEFAULT),
+				   CFG_STR("key", NULL, CFGF_NODEFAULT), CFG_END() };
+	static cfg_opt_t listen_[] = { CFG_STR_LIST("addresses", NULL, CFGF_NODEFAULT),
+				       CFG_INT_LIST("ports", NULL, CFGF_NODEFAULT), CFG_END() };
+	static cfg_opt_t limits[] = { CFG_STR("message_size", "50M", CFGF_NONE),
+				      CFG_STR("free_space", "0", CFGF_NONE),
+				      CFG_INT("recipients", 1000, CFGF_NONE),
+				      CFG_INT("connections", 8192, CFGF_NONE),
+				      CFG_INT("connections_per_ip", 30, CFGF_NONE),
+				      CFG_END() };
+	static cfg_opt_t all[] = { CFG_STR("hostname", NULL, CFGF_NODEFAULT),
+				   CFG_STR("data", CONFIG_DEFAULT_DATA, CFGF_NONE),
+				   CFG_INT("threads", 0, CFGF_NONE),
+				   CFG_STR("log_level", "info", CFGF_NONE),
+				   CFG_SEC("tls", tls, CFGF_MULTI),
+				   CFG_SEC("listen", listen_,
+					   CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+				   CFG_SEC("limits", limits, CFGF_NONE),
 				   CFG_END() };
-	static cfg_opt_t listen_[] = {
-		CFG_STR_LIST("addresses", NULL, CFGF_NODEFAULT),
-		CFG_INT_LIST("ports", NULL, CFGF_NODEFAULT), CFG_END()
-	};
-	static cfg_opt_t limits[] = {
-		CFG_STR("message_size", "50M", CFGF_NONE),
-		CFG_STR("free_space", "0", CFGF_NONE),
-		CFG_INT("recipients", 1000, CFGF_NONE),
-		CFG_INT("connections", 8192, CFGF_NONE),
-		CFG_INT("connections_per_ip", 30, CFGF_NONE),
-		CFG_END()
-	};
-	static cfg_opt_t all[] = {
-		CFG_STR("hostname", NULL, CFGF_NODEFAULT),
-		CFG_STR("data", CONFIG_DEFAULT_DATA, CFGF_NONE),
-		CFG_INT("threads", 0, CFGF_NONE),
-		CFG_STR("log_level", "info", CFGF_NONE),
-		CFG_SEC("tls", tls, CFGF_MULTI),
-		CFG_SEC("listen", listen_,
-			CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-		CFG_SEC("limits", limits, CFGF_NONE),
-		CFG_END()
-	};
 	cfg_t *cfg = cfg_init(all, CFGF_NONE);
 
 	if (!cfg) {
@@ -515,13 +499,11 @@ static cfg_t *grammar(void)
 
 static int cannot_read(const char *path, int code, char *text)
 {
-	snprintf(text, CONFIG_TEXT_MAX, "%s: cannot be read: %s", path,
-		 strerror(-code));
+	snprintf(text, CONFIG_TEXT_MAX, "%s: cannot be read: %s", path, strerror(-code));
 	return code;
 }
 
-static int parse(cfg_t *cfg, const char *path, struct config **out,
-		 char text[CONFIG_TEXT_MAX])
+static int parse(cfg_t *cfg, const char *path, struct config **out, char text[CONFIG_TEXT_MAX])
 {
 	struct config *c;
 	struct stat st;
@@ -539,8 +521,9 @@ static int parse(cfg_t *cfg, const char *path, struct config **out,
 	}
 	if (r != CFG_SUCCESS) {
 		if (!text[0]) {
-			snprintf(text, CONFIG_TEXT_MAX, "%s: not readable as "
-							"a configuration",
+			snprintf(text, CONFIG_TEXT_MAX,
+				 "%s: not readable as "
+				 "a configuration",
 				 path);
 		}
 		return -EINVAL;
@@ -556,8 +539,7 @@ static int parse(cfg_t *cfg, const char *path, struct config **out,
 	return 0;
 }
 
-int config_load(const char *path, struct config **out,
-		char text[CONFIG_TEXT_MAX])
+int config_load(const char *path, struct config **out, char text[CONFIG_TEXT_MAX])
 {
 	cfg_t *cfg;
 	int r;

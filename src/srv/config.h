@@ -55,11 +55,11 @@ struct config {
 	unsigned threads; /* loops; 0: one per core */
 	int log_level;	  /* enum log_level; default info */
 	struct {
-		uint64_t message_size;	  /* 50M */
-		unsigned recipients;	  /* 1000 */
-		unsigned connections;	  /* in all; 8192 */
+		uint64_t message_size;	     /* 50M */
+		unsigned recipients;	     /* 1000 */
+		unsigned connections;	     /* in all; 8192 */
 		unsigned connections_per_ip; /* 30; loopback exempt */
-		uint64_t free_space;	  /* floor; 0: the engine's default */
+		uint64_t free_space;	     /* floor; 0: the engine's default */
 	} limits;
 };
 
@@ -68,8 +68,7 @@ struct config {
  * does not exist. 0 and *out (config_free), or -EINVAL / -errno with the
  * whole line in text: "FILE:LINE: what, and what was expected".
  */
-int config_load(const char *path, struct config **out,
-		char text[CONFIG_TEXT_MAX]);
+int config_load(const char *path, struct config **out, char text[CONFIG_TEXT_MAX]);
 /* Defaults with this data directory and hostname (both copied). */
 struct config *config_default(const char *data, const char *hostname);
 void config_free(struct config **cp);

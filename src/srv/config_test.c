@@ -19,8 +19,7 @@ static int load(const char *content, struct config **out, char *text)
 	FILE *f;
 	int r;
 
-	snprintf(path, sizeof(path), "/tmp/postrider-conf-test-%d.conf",
-		 (int)getpid());
+	snprintf(path, sizeof(path), "/tmp/postrider-conf-test-%d.conf", (int)getpid());
 	f = fopen(path, "w");
 	assert_non_null(f);
 	fputs(content, f);
@@ -122,39 +121,35 @@ static void test_bad_lines(void **state)
 	refused("hostname = \"not a name\"\n",
 		"1: hostname = \"not a name\": expected a host name such as "
 		"mail.example.org");
-	refused("\n\ndata = \"relative\"\n",
-		"3: data = \"relative\": expected an absolute path");
+	refused("\n\ndata = \"relative\"\n", "3: data = \"relative\": expected an absolute path");
 	refused("limits {\n message_size = \"lots\"\n}\n",
 		"2: message_size = \"lots\": expected a size such as \"50M\" "
 		"or \"1G\"");
-	refused("limits { message_size = \"1\" }\n",
-		"1: message_size: expected \"64K\" to \"2G\"");
-	refused("limits { recipients = 0 }\n",
-		"1: recipients = 0: expected 1 to 1000000");
+	refused("limits { message_size = \"1\" }\n", "1: message_size: expected \"64K\" to \"2G\"");
+	refused("limits { recipients = 0 }\n", "1: recipients = 0: expected 1 to 1000000");
 	refused("listen gopher { ports = {70} }\n",
 		"1: listen gopher: expected smtp, submission, submissions, "
 		"pop3, pop3s, imap or imaps");
-	refused("listen pop3 {\n ports = {110, 99999}\n}\n",
-		"2: port 99999: expected 1 to 65535");
+	refused("listen pop3 {\n ports = {110, 99999}\n}\n", "2: port 99999: expected 1 to 65535");
 	refused("listen pop3 { addresses = {\"nowhere\"} }\n",
 		"1: address \"nowhere\": expected \"*\", an IPv4 or an IPv6 "
 		"address");
-	refused("threads = -1\n",
-		"1: threads = -1: expected 0 (one per core) to 256");
+	refused("threads = -1\n", "1: threads = -1: expected 0 (one per core) to 256");
 	refused("log_level = loud\n", "1: log_level = \"loud\": expected "
 				      "debug, info, warn or error");
-	refused("tls { certificate = \"/a.pem\" }\n",
-		"1: tls: expected both certificate and key");
-	refused("listen imaps { }\n",
-		" listen imaps needs a certificate: expected a tls { "
-		"certificate = ... key = ... } section");
+	refused("tls { certificate = \"/a.pem\" }\n", "1: tls: expected both certificate and key");
+	refused("listen imaps { }\n", " listen imaps needs a certificate: expected a tls { "
+				      "certificate = ... key = ... } section");
 }
 
 static void test_broken_syntax_names_the_file(void **state)
 {
 	static const char *const files[] = {
-		"tls { certificate = \n", "hostname \"x\"\n", "listen {\n}\n",
-		"}", "hostname = \"unfinished\n",
+		"tls { certificate = \n",
+		"hostname \"x\"\n",
+		"listen {\n}\n",
+		"}",
+		"hostname = \"unfinished\n",
 		"listen smtp {}\nlisten smtp {}\n",
 	};
 	struct config *c = NULL;
@@ -176,8 +171,7 @@ static void test_missing_file(void **state)
 	char text[CONFIG_TEXT_MAX];
 
 	(void)state;
-	assert_int_equal(config_load("/nonexistent/postrider.conf", &c, text),
-			 -ENOENT);
+	assert_int_equal(config_load("/nonexistent/postrider.conf", &c, text), -ENOENT);
 	assert_string_equal(text, "/nonexistent/postrider.conf: cannot be "
 				  "read: No such file or directory");
 	assert_int_equal(config_load("/tmp", &c, text), -EISDIR);

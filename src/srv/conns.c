@@ -142,8 +142,7 @@ static size_t prefix_key(const struct net_addr *a, char key[20])
 }
 
 /* Under the lock. NULL with *full when the prefix has its share already. */
-static struct prefix *prefix_take(struct conns *c, const struct net_addr *a,
-				  bool *full)
+static struct prefix *prefix_take(struct conns *c, const struct net_addr *a, bool *full)
 {
 	char key[20];
 	size_t n = prefix_key(a, key);
@@ -217,25 +216,21 @@ CO_FN static int new_session(struct job *j, struct stream **sp)
 
 	switch (j->protocol) {
 	case SRV_SMTP:
-		return smtp_session_new(env, SMTP_MX, sp, &j->peer, &j->local,
-					tls, &j->session);
+		return smtp_session_new(env, SMTP_MX, sp, &j->peer, &j->local, tls, &j->session);
 	case SRV_SUBMISSION:
 	case SRV_SUBMISSIONS:
-		return smtp_session_new(env, SMTP_SUBMISSION, sp, &j->peer,
-					&j->local, tls, &j->session);
+		return smtp_session_new(env, SMTP_SUBMISSION, sp, &j->peer, &j->local, tls,
+					&j->session);
 	case SRV_POP3:
 	case SRV_POP3S:
-		return pop3_session_new(env, sp, &j->peer, &j->local, tls,
-					&j->session);
+		return pop3_session_new(env, sp, &j->peer, &j->local, tls, &j->session);
 	default:
-		return imap_session_new(env, sp, &j->peer, &j->local, tls,
-					&j->session);
+		return imap_session_new(env, sp, &j->peer, &j->local, tls, &j->session);
 	}
 }
 
 /* The handshake of a port whose TLS is there from the start. */
-CO_FN static int handshake(struct job *j, struct stream **sp,
-			   struct tls_info *info)
+CO_FN static int handshake(struct job *j, struct stream **sp, struct tls_info *info)
 {
 	struct tls_ctx *tls = tls_set_ctx(j->tls, j->protocol);
 	struct stream *out = NULL;
@@ -344,8 +339,7 @@ CO_FN static void run_job_co(struct job *j)
 	if (r == 0 && (is_stopping(j->conns) || j->session->revoked)) {
 		co_cancel(j->co); /* it was told between lists, or too early */
 	}
-	if (r == 0 && session_run(j->session) == SESSION_MOVE &&
-	    move_job(j) == 0) {
+	if (r == 0 && session_run(j->session) == SESSION_MOVE && move_job(j) == 0) {
 		return;
 	}
 	end_job(j);
@@ -367,8 +361,7 @@ static void refuse(int fd, enum srv_protocol p)
 		[SRV_IMAP] = S("* BYE [UNAVAILABLE] too many connections\r\n"),
 	};
 
-	if (text[p].n && send(fd, text[p].p, text[p].n,
-			      MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+	if (text[p].n && send(fd, text[p].p, text[p].n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
 		/* Nobody is there to be told. */
 	}
 	close(fd);
@@ -411,8 +404,7 @@ static void run_listener(void *arg)
 	r = net_accept_loop(l->fd, on_conn, l);
 	if (!is_stopping(l->conns)) {
 		log_event(LOG_ERROR, "", "listen.failed",
-			  LOG_C("proto", srv_protocol_name[l->protocol]),
-			  LOG_I("code", r));
+			  LOG_C("proto", srv_protocol_name[l->protocol]), LOG_I("code", r));
 	}
 	close(l->fd);
 	list_del(&l->node);
@@ -438,12 +430,9 @@ static int start_listener(void *arg)
 	return r;
 }
 
-int conns_listen(struct conns *c, size_t index, int fd,
-		 enum srv_protocol protocol)
+int conns_listen(struct conns *c, size_t index, int fd, enum srv_protocol protocol)
 {
-	struct listener l = {
-		.conns = c, .index = index, .fd = fd, .protocol = protocol
-	};
+	struct listener l = { .conns = c, .index = index, .fd = fd, .protocol = protocol };
 	int r = co_call(c->o.workers->loop[index], start_listener, &l);
 
 	if (r != 0) {

@@ -17,8 +17,8 @@ struct conns;
 
 struct conns_opts {
 	struct workers *workers;
-	struct proto_env env;	 /* stopping is filled in by conns */
-	unsigned max;		 /* connections in all */
+	struct proto_env env; /* stopping is filled in by conns */
+	unsigned max;	      /* connections in all */
 	unsigned max_per_ip;
 };
 
@@ -38,8 +38,7 @@ void conns_set_tls(struct conns *c, struct tls_set *set);
  * Serves accepted connections of this listening socket on worker `index`
  * (takes over fd). Call on any loop. 0 or -errno.
  */
-CO_FN int conns_listen(struct conns *c, size_t index, int fd,
-		       enum srv_protocol protocol);
+CO_FN int conns_listen(struct conns *c, size_t index, int fd, enum srv_protocol protocol);
 /*
  * Stops listening, tells all sessions to say goodbye and waits until they
  * are gone, at most ms milliseconds. The number that is left.

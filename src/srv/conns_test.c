@@ -68,16 +68,15 @@ static void *clients(void *arg)
 	for (size_t i = 0; i < CLIENTS; i++) {
 		fd[i] = dial(r->port);
 		hear(fd[i], line);
-		r->served += strncmp(line, "220 ", 4) == 0 ||
-			     strncmp(line, "+OK ", 4) == 0 ||
+		r->served += strncmp(line, "220 ", 4) == 0 || strncmp(line, "+OK ", 4) == 0 ||
 			     strncmp(line, "* OK ", 5) == 0;
 		r->refused += strstr(line, "too many connections") != NULL;
 	}
 	co_signal_fire(&r->greeted);
 	for (size_t i = 0; i < CLIENTS; i++) {
 		hear(fd[i], line);
-		r->goodbyes += strstr(line, "topping") != NULL ||
-			       strstr(line, "shutting down") != NULL;
+		r->goodbyes +=
+			strstr(line, "topping") != NULL || strstr(line, "shutting down") != NULL;
 		hear(fd[i], line);
 		assert_string_equal(line, "");
 		close(fd[i]);
@@ -89,8 +88,7 @@ static void *clients(void *arg)
 
 static void open_site(struct rig *r)
 {
-	struct store_opts so = { .loops = r->workers.loop,
-				 .n_loops = r->workers.n };
+	struct store_opts so = { .loops = r->workers.loop, .n_loops = r->workers.n };
 	struct auth_opts ao = { .argon_memory_kib = 64, .argon_passes = 1 };
 
 	co_enter();
@@ -108,21 +106,20 @@ static void listen_on_all(struct rig *r)
 	for (size_t i = 0; i < r->workers.n; i++) {
 		int fd;
 
-		assert_int_equal(net_addr_parse(S("127.0.0.1"), r->port, &a),
-				 0);
+		assert_int_equal(net_addr_parse(S("127.0.0.1"), r->port, &a), 0);
 		fd = net_listen(&a, true, NULL);
 		assert_true(fd >= 0);
 		assert_int_equal(net_local_addr(fd, &a), 0);
 		r->port = net_addr_port(&a);
-		assert_int_equal(conns_listen(r->conns, i, fd, r->protocol),
-				 0);
+		assert_int_equal(conns_listen(r->conns, i, fd, r->protocol), 0);
 	}
 }
 
 static void serve(void *arg)
 {
 	struct rig *r = arg;
-	struct conns_opts o = { .workers = &r->workers, .max = MAX_OPEN,
+	struct conns_opts o = { .workers = &r->workers,
+				.max = MAX_OPEN,
 				.max_per_ip = 1 }; /* not for loopback */
 	pthread_t t;
 

@@ -80,8 +80,7 @@ static bool too_deep(struct slice line)
 			i++;
 		} else if (c == '"') {
 			quoted = !quoted;
-		} else if (!quoted && (c == '[' || c == '{') &&
-			   ++depth > DEPTH_MAX) {
+		} else if (!quoted && (c == '[' || c == '{') && ++depth > DEPTH_MAX) {
 			return true;
 		} else if (!quoted && (c == ']' || c == '}') && depth > 0) {
 			depth--;
@@ -93,8 +92,7 @@ static bool too_deep(struct slice line)
 /* Says what a request is; the connection is of no more use. */
 CO_FN static int refuse_line(struct peer *p)
 {
-	json_t *reply = json_pack("{s:b, s:s, s:s}", "ok", 0, "code",
-				  "invalid", "error",
+	json_t *reply = json_pack("{s:b, s:s, s:s}", "ok", 0, "code", "invalid", "error",
 				  "a request is one JSON object on a line");
 
 	stream_set_deadline(p->stream, clock_in_ms(IDLE_MS));
@@ -106,10 +104,8 @@ CO_FN static int refuse_line(struct peer *p)
 /* One request line; the answer is sent. 0, or <0 to hang up. */
 CO_FN static int serve_line(struct peer *p, struct slice line)
 {
-	json_t *request = too_deep(line) ? NULL :
-					   json_loadb(line.p, line.n,
-						      JSON_REJECT_DUPLICATES,
-						      NULL);
+	json_t *request =
+		too_deep(line) ? NULL : json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, NULL);
 	json_t *reply;
 	int r = 0;
 
@@ -152,8 +148,7 @@ CO_FN static void serve_peer(struct peer *p)
 		size_t end = slice_chr(buf_slice(&p->in), '\n');
 
 		if (end == SIZE_MAX) {
-			r = p->in.n > CONTROL_LINE_MAX ? refuse_line(p) :
-							 read_more(p);
+			r = p->in.n > CONTROL_LINE_MAX ? refuse_line(p) : read_more(p);
 			continue;
 		}
 		r = serve_line(p, slice_make(p->in.p, end));
@@ -192,8 +187,7 @@ static void on_peer(void *arg, int fd, const struct net_addr *addr)
 
 	(void)addr;
 	if (!trusted(fd) || c->n >= CONTROL_CONNECTIONS_MAX) {
-		log_event(LOG_WARN, "", "control.refused",
-			  LOG_I("open", c->n));
+		log_event(LOG_WARN, "", "control.refused", LOG_I("open", c->n));
 		close(fd);
 		return;
 	}
@@ -223,9 +217,8 @@ static void run_acceptor(void *arg)
 	net_accept_loop(c->fd, on_peer, c);
 }
 
-int control_start(const char *path, struct site *site,
-		  const struct admin_env *env, struct control **out,
-		  struct err *e)
+int control_start(const char *path, struct site *site, const struct admin_env *env,
+		  struct control **out, struct err *e)
 {
 	struct control *c = calloc(1, sizeof(*c));
 	int r;
@@ -238,9 +231,7 @@ int control_start(const char *path, struct site *site,
 	list_init(&c->peers);
 	c->path = strdup(path);
 	c->fd = c->path ? net_listen_unix(path, 0600, e) : -ENOMEM;
-	r = c->fd < 0 ? c->fd :
-			co_spawn("control.accept", run_acceptor, c,
-				 &c->acceptor);
+	r = c->fd < 0 ? c->fd : co_spawn("control.accept", run_acceptor, c, &c->acceptor);
 	if (r != 0) {
 		if (c->fd >= 0) {
 			close(c->fd);
@@ -295,8 +286,9 @@ static int dial(const char *path, struct err *e)
 	int fd, r;
 
 	if (slice_copy(slice_cstr(path), a.sun_path, sizeof(a.sun_path))) {
-		return err_set(e, -ENAMETOOLONG, "the socket's path is too "
-						 "long",
+		return err_set(e, -ENAMETOOLONG,
+			       "the socket's path is too "
+			       "long",
 			       "%s", path);
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -358,8 +350,7 @@ static int read_line(int fd, struct buf *b)
 	return 0;
 }
 
-int control_call(const char *path, const json_t *request, json_t **reply,
-		 struct err *e)
+int control_call(const char *path, const json_t *request, json_t **reply, struct err *e)
 {
 	struct buf b = BUF_INIT(64u * 1024 * 1024);
 	int fd = dial(path, e);

@@ -17,9 +17,8 @@
 struct control;
 /* On the calling loop: listens and serves until control_stop. 0 or -errno
  * with *e. site and env outlive it. */
-CO_FN int control_start(const char *path, struct site *site,
-			const struct admin_env *env, struct control **out,
-			struct err *e);
+CO_FN int control_start(const char *path, struct site *site, const struct admin_env *env,
+			struct control **out, struct err *e);
 /*
  * Closes and removes the socket, cancels its coroutines and waits at most ms
  * milliseconds for them: `check` may be in the middle of a long step. 0 and
@@ -31,7 +30,6 @@ CO_FN unsigned control_stop(struct control **cp, int64_t ms);
  * Client: one request, one answer; blocking, no loop needed. 0 and *reply
  * (decref); -ENOENT or -ECONNREFUSED: no server there; -errno with *e.
  */
-int control_call(const char *path, const json_t *request, json_t **reply,
-		 struct err *e);
+int control_call(const char *path, const json_t *request, json_t **reply, struct err *e);
 
 #endif

@@ -59,8 +59,7 @@ static void serve(void *arg)
 	pthread_t t;
 
 	co_enter();
-	assert_int_equal(control_start(r->path, &r->site, &env, &r->control,
-				       NULL), 0);
+	assert_int_equal(control_start(r->path, &r->site, &env, &r->control, NULL), 0);
 	assert_int_equal(stat(r->path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(pthread_create(&t, NULL, client_thread, r), 0);
@@ -74,8 +73,7 @@ static void serve(void *arg)
 static void open_site(struct rig *r)
 {
 	struct store_opts so = { .message_max = 0 };
-	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1,
-				.no_delays = true };
+	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 
 	co_enter();
 	assert_int_equal(kv_mem_open(&r->site.kv), 0);
@@ -90,8 +88,7 @@ static void run(void (*client)(struct rig *r))
 {
 	struct rig r = { .client = client };
 
-	snprintf(r.path, sizeof(r.path), "/tmp/postrider-control-%d.sock",
-		 (int)getpid());
+	snprintf(r.path, sizeof(r.path), "/tmp/postrider-control-%d.sock", (int)getpid());
 	assert_int_equal(co_loop_new(&r.loop), 0);
 	co_event_init(&r.end);
 	open_site(&r);
@@ -104,14 +101,12 @@ static void run(void (*client)(struct rig *r))
 
 /* ---- the clients: assertions after the thread, through r->seen ------------ */
 
-static bool call(struct rig *r, json_t *request, const char *code,
-		 json_t **data)
+static bool call(struct rig *r, json_t *request, const char *code, json_t **data)
 {
 	json_t *reply = NULL;
 	int res = control_call(r->path, request, &reply, NULL);
 	const char *got = json_string_value(json_object_get(reply, "code"));
-	bool ok = res == 0 && json_is_true(json_object_get(reply, "ok")) ==
-				      (code == NULL);
+	bool ok = res == 0 && json_is_true(json_object_get(reply, "ok")) == (code == NULL);
 
 	if (ok && code) {
 		ok = got && strcmp(got, code) == 0;
@@ -130,29 +125,28 @@ static void talk(struct rig *r)
 	bool ok;
 
 	ok = call(r, json_pack("{s:s}", "verb", "status"), NULL, &data) &&
-	     strcmp(json_string_value(json_object_get(data, "extra")),
-		    extra) == 0;
+	     strcmp(json_string_value(json_object_get(data, "extra")), extra) == 0;
 	json_decref(data);
 	data = NULL;
-	ok = ok && call(r, json_pack("{s:s, s:s}", "verb", "domain.add",
-				     "domain", "example.test"), NULL, NULL) &&
-	     call(r, json_pack("{s:s, s:s}", "verb", "domain.add", "domain",
-			       "example.test"), "exists", NULL) &&
-	     call(r, json_pack("{s:s, s:s, s:s}", "verb", "account.add",
-			       "address", "bob@example.test", "password",
-			       "builder"), NULL, NULL) &&
-	     call(r, json_pack("{s:s}", "verb", "account.list"), NULL,
-		  &data) && json_array_size(data) == 1;
+	ok = ok &&
+	     call(r, json_pack("{s:s, s:s}", "verb", "domain.add", "domain", "example.test"), NULL,
+		  NULL) &&
+	     call(r, json_pack("{s:s, s:s}", "verb", "domain.add", "domain", "example.test"),
+		  "exists", NULL) &&
+	     call(r,
+		  json_pack("{s:s, s:s, s:s}", "verb", "account.add", "address", "bob@example.test",
+			    "password", "builder"),
+		  NULL, NULL) &&
+	     call(r, json_pack("{s:s}", "verb", "account.list"), NULL, &data) &&
+	     json_array_size(data) == 1;
 	json_decref(data);
-	r->seen = ok && call(r, json_pack("{s:s, s:s}", "verb",
-					  "domain.remove", "domain",
-					  "example.test"), "notempty",
-			     NULL) &&
-		  call(r, json_pack("{s:s}", "verb", "no.such"), "invalid",
-		       NULL) &&
-		  call(r, json_pack("{s:s}", "verb", "domain.add"), "invalid",
-		       NULL) &&
-		  call(r, json_pack("{s:i}", "verb", 7), "invalid", NULL);
+	r->seen =
+		ok &&
+		call(r, json_pack("{s:s, s:s}", "verb", "domain.remove", "domain", "example.test"),
+		     "notempty", NULL) &&
+		call(r, json_pack("{s:s}", "verb", "no.such"), "invalid", NULL) &&
+		call(r, json_pack("{s:s}", "verb", "domain.add"), "invalid", NULL) &&
+		call(r, json_pack("{s:i}", "verb", 7), "invalid", NULL);
 }
 
 static void test_requests(void **state)
@@ -184,8 +178,7 @@ static bool shout(struct rig *r, struct slice piece, size_t n, bool half)
 	if (fd < 0) {
 		return false;
 	}
-	while (n-- > 0 &&
-	       send(fd, piece.p, piece.n, MSG_NOSIGNAL) == (ssize_t)piece.n) {
+	while (n-- > 0 && send(fd, piece.p, piece.n, MSG_NOSIGNAL) == (ssize_t)piece.n) {
 	}
 	if (half) {
 		shutdown(fd, SHUT_WR);
@@ -204,10 +197,9 @@ static void abuse(struct rig *r)
 
 	ok = shout(r, S("\n"), 1, false) && shout(r, S("[1]\n"), 1, false) &&
 	     shout(r, S("not json\n"), 1, false) &&
-	     shout(r, S("{\"verb\":\"status\",\"verb\":\"status\"}\n"), 1,
-		   false) &&
-	     shout(r, S("\0\0\0\0\n"), 1, false) &&
-	     shout(r, S("{\"verb\":"), 1, true) && shout(r, S(""), 0, true) &&
+	     shout(r, S("{\"verb\":\"status\",\"verb\":\"status\"}\n"), 1, false) &&
+	     shout(r, S("\0\0\0\0\n"), 1, false) && shout(r, S("{\"verb\":"), 1, true) &&
+	     shout(r, S(""), 0, true) &&
 	     shout(r, S("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["), 20000, true) &&
 	     shout(r, S("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 80000, false);
 	/* nested, within one line's limit: refused before it is parsed */
@@ -230,8 +222,7 @@ static void abuse(struct rig *r)
 	}
 	/* and the next one is served as if nothing had been */
 	for (int i = 0; i < 100 && r->seen == 0; i++) {
-		r->seen = ok && call(r, json_pack("{s:s}", "verb", "status"),
-				     NULL, NULL);
+		r->seen = ok && call(r, json_pack("{s:s}", "verb", "status"), NULL, NULL);
 		usleep(10000);
 	}
 }
@@ -249,8 +240,7 @@ static void test_nobody_there(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(control_call("/nonexistent/control.sock", q, &reply,
-				      &e), -ENOENT);
+	assert_int_equal(control_call("/nonexistent/control.sock", q, &reply, &e), -ENOENT);
 	assert_null(reply);
 	assert_non_null(e.text);
 	json_decref(q);

@@ -86,16 +86,15 @@ static unsigned cores(void)
  * SO_REUSEPORT lets the loops share a port, and would also let a second
  * server of the same user share it: so try without it first.
  */
-CO_FN static int bind_port(struct server *s, const struct config_listen *l,
-			   const char *address, uint16_t port)
+CO_FN static int bind_port(struct server *s, const struct config_listen *l, const char *address,
+			   uint16_t port)
 {
 	struct net_addr a, got;
 	int r = net_addr_parse(slice_cstr(address), port, &a);
 	int fd;
 
 	if (r != 0) {
-		return err_set(s->e, r, "not an address to listen on", "%s",
-			       address);
+		return err_set(s->e, r, "not an address to listen on", "%s", address);
 	}
 	fd = net_listen(&a, false, s->e);
 	if (fd < 0) {
@@ -113,8 +112,7 @@ CO_FN static int bind_port(struct server *s, const struct config_listen *l,
 	net_addr_parse(slice_cstr(address), port, &a);
 	for (size_t i = 0; r == 0 && i < s->workers.n; i++) {
 		fd = net_listen(&a, true, s->e);
-		r = fd < 0 ? fd :
-			     conns_listen(s->conns, i, fd, l->protocol);
+		r = fd < 0 ? fd : conns_listen(s->conns, i, fd, l->protocol);
 	}
 	return r;
 }
@@ -132,8 +130,7 @@ CO_FN static int bind_all(struct server *s)
 		}
 		for (size_t a = 0; r == 0 && a < l->n_addresses; a++) {
 			for (size_t p = 0; r == 0 && p < l->n_ports; p++) {
-				r = bind_port(s, l, l->addresses[a],
-					      l->ports[p]);
+				r = bind_port(s, l, l->addresses[a], l->ports[p]);
 			}
 		}
 	}
@@ -152,17 +149,15 @@ static void add_status(void *arg, json_t *into)
 	json_object_set_new(into, "running", json_true());
 	json_object_set_new(into, "pid", json_integer(getpid()));
 	json_object_set_new(into, "uptime_seconds",
-			    json_integer((clock_mono() - s->started) /
-					 NSEC_PER_SEC));
+			    json_integer((clock_mono() - s->started) / NSEC_PER_SEC));
 	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
 		json_object_set_new(sessions, srv_protocol_name[i],
 				    json_integer(n.per_protocol[i]));
 	}
 	json_object_set_new(into, "sessions", sessions);
 	json_object_set_new(into, "connections",
-			    json_pack("{s:i, s:I, s:I}", "open", (int)n.open,
-				      "accepted", (json_int_t)n.accepted,
-				      "refused", (json_int_t)n.refused));
+			    json_pack("{s:i, s:I, s:I}", "open", (int)n.open, "accepted",
+				      (json_int_t)n.accepted, "refused", (json_int_t)n.refused));
 }
 
 static void cut_account(void *arg, uint64_t account)
@@ -217,8 +212,7 @@ CO_FN static void live(struct server *s)
 		}
 	}
 	co_fd_del(&in);
-	log_event(LOG_INFO, "", "server.stopping",
-		  LOG_I("signal", sig.ssi_signo));
+	log_event(LOG_INFO, "", "server.stopping", LOG_I("signal", sig.ssi_signo));
 }
 
 CO_FN static int boot(struct server *s)
@@ -287,8 +281,7 @@ CO_FN static void close_doors(struct server *s)
 	if (!s->conns) {
 		return;
 	}
-	left = control_stop(&s->control, STOP_MS) +
-	       conns_stop(s->conns, STOP_MS);
+	left = control_stop(&s->control, STOP_MS) + conns_stop(s->conns, STOP_MS);
 	if (left) {
 		log_event(LOG_WARN, "", "server.cut", LOG_I("sessions", left));
 		_exit(0);
@@ -298,10 +291,8 @@ CO_FN static void close_doors(struct server *s)
 /* Only now: a start that fails says one line, why. */
 static void log_start(const struct server *s)
 {
-	log_event(LOG_INFO, "", "server.start",
-		  LOG_C("version", POSTRIDER_VERSION),
-		  LOG_C("hostname", s->o->config->hostname),
-		  LOG_C("data", s->o->config->data),
+	log_event(LOG_INFO, "", "server.start", LOG_C("version", POSTRIDER_VERSION),
+		  LOG_C("hostname", s->o->config->hostname), LOG_C("data", s->o->config->data),
 		  LOG_I("loops", s->workers.n));
 	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
 		if (s->ports.port[i]) {
@@ -369,8 +360,7 @@ int server_run(const struct server_opts *o, struct err *e)
 	tls_init();
 	s.signal_fd = signals();
 	if (s.signal_fd < 0) {
-		return err_set(e, s.signal_fd, "cannot watch for signals",
-			       NULL);
+		return err_set(e, s.signal_fd, "cannot watch for signals", NULL);
 	}
 	r = run_loops(&s);
 	close(s.signal_fd);

@@ -13,7 +13,7 @@ struct server_ports {
 
 struct server_opts {
 	const struct config *config;
-	bool cleartext_loopback; /* demo: logins without TLS from loopback */
+	bool cleartext_loopback;   /* demo: logins without TLS from loopback */
 	uint32_t argon_memory_kib; /* 0: default */
 	uint32_t argon_passes;
 	/*

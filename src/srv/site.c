@@ -15,25 +15,20 @@ static int private_dir(const char *path, struct err *e)
 	struct stat st;
 
 	if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-		return err_set(e, -errno, "cannot make the directory", "%s",
-			       path);
+		return err_set(e, -errno, "cannot make the directory", "%s", path);
 	}
 	if (lstat(path, &st) != 0) {
-		return err_set(e, -errno, "cannot look at the directory", "%s",
-			       path);
+		return err_set(e, -errno, "cannot look at the directory", "%s", path);
 	}
 	if (!S_ISDIR(st.st_mode)) {
 		return err_set(e, -ENOTDIR, "not a directory", "%s", path);
 	}
 	if (st.st_uid != geteuid()) {
-		return err_set(e, -EPERM,
-			       "the directory belongs to another user", "%s",
-			       path);
+		return err_set(e, -EPERM, "the directory belongs to another user", "%s", path);
 	}
 	if (st.st_mode & 077) {
-		return err_set(e, -EPERM,
-			       "others may enter the directory (chmod 700 it)",
-			       "%s", path);
+		return err_set(e, -EPERM, "others may enter the directory (chmod 700 it)", "%s",
+			       path);
 	}
 	return 0;
 }
@@ -60,8 +55,7 @@ static int open_kv(const struct config *c, struct site *s, struct err *e)
 	return r;
 }
 
-CO_FN static int open_all(const struct site_opts *o, struct site *s,
-			  struct err *e)
+CO_FN static int open_all(const struct site_opts *o, struct site *s, struct err *e)
 {
 	struct store_opts so = {
 		.loops = o->loops,

@@ -32,8 +32,7 @@ struct site_opts {
  * recovers. 0; -EBUSY (another process has the data directory), -EPERM
  * (others may read it), -EPROTO (newer format), -errno; *e says what and where.
  */
-CO_FN int site_open(const struct site_opts *o, struct site *out,
-		    struct err *e);
+CO_FN int site_open(const struct site_opts *o, struct site *out, struct err *e);
 /* Closes in order; harmless on a zeroed site. Blocks. */
 void site_close(struct site *s);
 

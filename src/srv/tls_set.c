@@ -39,13 +39,12 @@ int tls_set_new(const struct config *c, struct tls_set **out, struct err *e)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < c->n_tls; i++) {
-		certs[i] = (struct tls_cert){ c->tls[i].certificate,
-					      c->tls[i].key };
+		certs[i] = (struct tls_cert){ c->tls[i].certificate, c->tls[i].key };
 	}
 	atomic_init(&set->refs, 1);
 	for (size_t i = 0; r == 0 && i < TLS_SERVICES; i++) {
-		r = tls_ctx_new(certs, c->n_tls, services[i].service,
-				services[i].alpn, &set->ctx[i], e);
+		r = tls_ctx_new(certs, c->n_tls, services[i].service, services[i].alpn,
+				&set->ctx[i], e);
 	}
 	free(certs);
 	if (r != 0) {
