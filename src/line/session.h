@@ -30,6 +30,9 @@ struct proto_env {
 	unsigned error_max;	  /* 20 bad commands */
 	int64_t idle_timeout_ms;  /* 0: the protocol's own */
 	int64_t login_timeout_ms; /* 0: 60 s before login (IMAP, POP3) */
+	/* SMTP: how long a stranger's client is watched for speaking before the
+	 * greeting (RFC 5321 4.3.1); 0: not at all. */
+	int64_t greet_wait_ms;
 	/* Asked before each command; true: say goodbye (421, BYE) and end. */
 	bool (*stopping)(void *arg);
 	void *stopping_arg;

@@ -25,6 +25,7 @@
 #define SMTP_SESSION_MAX (UINT64_C(1) << 30) /* bytes of one session */
 #define SMTP_TARGETS_MAX 10000		     /* accounts one message goes to */
 #define SMTP_HOPS_MAX 100		     /* Received fields, RFC 5321 6.3 */
+#define SMTP_GREET_LOOPBACK_MS 5	     /* of greet_wait_ms, for our own machine */
 #define SMTP_CHUNK 16384
 
 enum smtp_state {

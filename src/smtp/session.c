@@ -173,6 +173,33 @@ CO_FN static void serve_line(struct smtp_session *s)
 	check_patience(s);
 }
 
+/*
+ * Does it speak before it was greeted (RFC 5321 4.3.1; THREATS SM-06)? Mail
+ * programs wait; junk often does not. Our own machine is watched only briefly.
+ */
+CO_FN static bool speaks_early(struct smtp_session *s)
+{
+	struct conn *c = &s->base.conn;
+	int64_t ms = s->base.env->greet_wait_ms;
+
+	if (ms == 0 || s->role != SMTP_MX || c->tls_active) {
+		return false;
+	}
+	if (net_addr_is_loopback(&c->peer)) {
+		ms = MIN(ms, SMTP_GREET_LOOPBACK_MS);
+	}
+	return stream_wait(c->s, NULL, clock_in_ms(ms)) == STREAM_READY;
+}
+
+CO_FN static void greet(struct smtp_session *s)
+{
+	if (speaks_early(s)) {
+		smtp_bye(s, "554 5.5.0 you spoke before the greeting");
+		return;
+	}
+	conn_printf(&s->base.conn, "220 %s ESMTP Postrider\r\n", s->base.env->hostname);
+}
+
 CO_FN static int smtp_run_co(struct session *base)
 {
 	struct smtp_session *s = (struct smtp_session *)base;
@@ -182,7 +209,7 @@ CO_FN static int smtp_run_co(struct session *base)
 		s->greeted = true;
 		c->timeout_ms =
 			base->env->idle_timeout_ms ? base->env->idle_timeout_ms : SMTP_TIMEOUT_MS;
-		conn_printf(c, "220 %s ESMTP Postrider\r\n", base->env->hostname);
+		greet(s);
 	}
 	while (!s->ended && c->err == 0) {
 		serve_line(s);

@@ -24,6 +24,7 @@
 #include "srv/conns.h"
 #include "srv/control.h"
 
+#define GREET_WAIT_MS 1000 /* strangers that speak first are refused */
 #define STOP_MS (10 * 1000)
 #define FILES_WANTED 65536
 #define POOL_THREADS_MIN 4
@@ -247,6 +248,7 @@ CO_FN static int boot(struct server *s)
 		.cleartext_loopback = o->cleartext_loopback,
 		.message_max = o->config->limits.message_size,
 		.rcpt_max = o->config->limits.recipients,
+		.greet_wait_ms = GREET_WAIT_MS,
 	};
 	r = conns_new(&co, &s->conns);
 	if (r != 0) {

@@ -74,6 +74,19 @@ def test_nothing_is_injected_by_starttls(server, port, say, go):
     k.close()
 
 
+def test_who_speaks_before_the_greeting_is_refused(server):
+    """THREATS SM-06. On loopback the server watches for a moment only, so a slow
+    client may miss it: one of many tries must not."""
+    first = set()
+    for _ in range(20):
+        with socket.create_connection((server.host, server.ports["smtp"]), 30) as k:
+            k.sendall(b"EHLO x\r\nMAIL FROM:<a@example.org>\r\n")
+            first.add(k.recv(1000)[:4])
+    assert b"554 " in first and first <= {b"554 ", b"220 "}, first
+    with server.smtp() as s:                    # who waits is served
+        assert s.noop()[0] == 250
+
+
 SMUGGLE = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\n.\r", b"\r\n.\r", b"\r\n.\r\r\n",
            b"\r\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n"]
 
