@@ -32,6 +32,7 @@ struct control {
 	struct co *acceptor;
 	struct list peers;
 	size_t n;
+	struct co_mutex changes; /* one at a time: an account is two things */
 };
 
 struct peer {
@@ -101,6 +102,31 @@ CO_FN static int refuse_line(struct peer *p)
 	return -EPROTO;
 }
 
+/* Only these change nothing, and `check` may take long. */
+static bool only_looks(const json_t *request)
+{
+	const char *verb = json_string_value(json_object_get(request, "verb"));
+
+	return verb && (strcmp(verb, "status") == 0 || strcmp(verb, "check") == 0);
+}
+
+/* Changes run one after another, so that two of one account never interleave. */
+CO_FN static json_t *answer(struct control *c, const json_t *request)
+{
+	json_t *reply;
+
+	if (only_looks(request)) {
+		return admin_call(c->site, c->env, request);
+	}
+	if (co_mutex_lock(&c->changes) != 0) {
+		return json_pack("{s:b, s:s, s:s}", "ok", 0, "code", "temporary", "error",
+				 "the server is stopping");
+	}
+	reply = admin_call(c->site, c->env, request);
+	co_mutex_unlock(&c->changes);
+	return reply;
+}
+
 /* One request line; the answer is sent. 0, or <0 to hang up. */
 CO_FN static int serve_line(struct peer *p, struct slice line)
 {
@@ -113,7 +139,7 @@ CO_FN static int serve_line(struct peer *p, struct slice line)
 		json_decref(request);
 		return refuse_line(p);
 	}
-	reply = admin_call(p->control->site, p->control->env, request);
+	reply = answer(p->control, request);
 	stream_set_deadline(p->stream, clock_in_ms(IDLE_MS));
 	if (send_json(p->stream, reply) != 0) {
 		r = -EPIPE;
@@ -229,6 +255,7 @@ int control_start(const char *path, struct site *site, const struct admin_env *e
 	c->site = site;
 	c->env = env;
 	list_init(&c->peers);
+	co_mutex_init(&c->changes);
 	c->path = strdup(path);
 	c->fd = c->path ? net_listen_unix(path, 0600, e) : -ENOMEM;
 	r = c->fd < 0 ? c->fd : co_spawn("control.accept", run_acceptor, c, &c->acceptor);
