@@ -251,6 +251,7 @@ static void check_end(struct play *p)
 	const struct script *s = p->script;
 	const struct step *last = p->at ? &s->steps[p->at - 1] : NULL;
 
+	assert(s->steps && s->n_steps > 0);
 	/* The server need not read all of the last segment. */
 	p->pending.n = 0;
 	if (p->eof && last && last->kind == STEP_CLOSED) {
