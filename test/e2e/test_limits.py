@@ -105,11 +105,10 @@ def test_full_disk(small_disk):
             s.send([ALICE], message(f"before {i}", b"x" * 70 + b"\r\n"))
         # somebody else fills the disk to the last byte
         ballast = small_disk / "ballast"
-        with open(ballast, "wb") as f:
+        with open(ballast, "wb", buffering=0) as f:
             try:
                 while True:
                     f.write(b"\1" * 65536)
-                    f.flush()
             except OSError:
                 pass
         refused = False
