@@ -14,6 +14,7 @@
  * (a release, ordered behind its records) or the next start sweeps.
  */
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "kv/fault.h"
 #include "kv/local.h"
@@ -24,6 +25,8 @@
 #define RETRY_MS 100
 #define STUCK_ANSWER_MS 2000
 #define PUNCH_MIN (64u * 1024)
+/* LMDB writes at most 64 pages at once; with less room a write falls short. */
+#define WRITE_ROOM (64u * 4096)
 
 struct delta {
 	uint64_t seg;
@@ -499,6 +502,18 @@ static void run_fini(struct run *u)
 	free(u->dead);
 }
 
+/* LMDB reports a short write as EIO. On a disk that is full to the last block
+ * it is the disk's fullness, and nothing in use has been written over. */
+static int or_no_room(const struct local *l, int r)
+{
+	struct statvfs v;
+
+	if (r != -EIO || statvfs(l->dir, &v) < 0) {
+		return r;
+	}
+	return (uint64_t)v.f_bavail * v.f_frsize < WRITE_ROOM ? -ENOSPC : r;
+}
+
 static int commit_txn(struct run *u)
 {
 	int r = -fault_check("mdb_commit");
@@ -606,7 +621,7 @@ static int apply_run(struct local *l, struct pos end, bool replay)
 		publish(l, &u);
 	}
 	run_fini(&u);
-	return r > 0 ? -EIO : r;
+	return or_no_room(l, r > 0 ? -EIO : r);
 }
 
 /* ---- start --------------------------------------------------------------------------- */
