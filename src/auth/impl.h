@@ -59,6 +59,7 @@ struct passwords {
 	struct list queue;
 	unsigned char secret[32];
 	struct cache_slot *cache;
+	uint64_t verified; /* hashes computed for a check, under the lock */
 };
 int passwords_init(struct passwords *p, uint32_t memory_kib, uint32_t passes);
 void passwords_fini(struct passwords *p);

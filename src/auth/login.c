@@ -68,11 +68,12 @@ CO_FN static int check(struct auth *a, const struct auth_request *r, const struc
 		buf_reset(&pw);
 		buf_add(&pw, given);
 	}
-	res = password_check(&a->passwords, slice_make(at->text, at->n), slice_cstr(row->phc),
-			     buf_slice(&pw));
+	/* A refusal is the same work as for nobody, and never out of the cache. */
+	res = password_check(&a->passwords, slice_make(at->text, at->n),
+			     bad ? S("") : slice_cstr(row->phc), buf_slice(&pw));
 	explicit_bzero(pw.p, pw.cap);
 	buf_fini(&pw);
-	return res == AUTH_OK && bad ? AUTH_FAILED : res;
+	return res;
 }
 
 /* Names that are no addresses are counted as they came. */

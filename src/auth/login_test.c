@@ -83,6 +83,42 @@ static void test_right_and_wrong(void **state)
 	assert_int_equal(LOGIN("bob\0@example.test", "builder"), AUTH_FAILED);
 }
 
+/* Whoever is refused, for whatever reason, costs one hash (THREATS AU-06); not
+ * even a right password that is in the cache makes a refusal quick. */
+static void test_every_refusal_costs_one_hash(void **state)
+{
+	struct rig *r = *state;
+	struct slice bob = S("bob@example.test");
+	struct slice right = S("builder");
+	const struct {
+		struct slice authzid, user, password;
+	} refused[] = {
+		{ S(""), bob, S("wrong") },
+		{ S(""), S("nobody@example.test"), right },
+		{ S(""), S("bob@elsewhere.test"), right },
+		{ S(""), S("no address at all @@"), right },
+		{ S(""), bob, S("") },
+		{ S("eve@example.test"), bob, right },
+	};
+	uint64_t before;
+
+	assert_int_equal(login(r, S(""), bob, right), AUTH_OK); /* now it is cached */
+	before = r->auth->passwords.verified;
+	assert_int_equal(login(r, S(""), bob, right), AUTH_OK);
+	assert_int_equal(r->auth->passwords.verified, before);
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+		before = r->auth->passwords.verified;
+		assert_int_equal(login(r, refused[i].authzid, refused[i].user, refused[i].password),
+				 AUTH_FAILED);
+		assert_int_equal(r->auth->passwords.verified, before + 1);
+	}
+	co_enter();
+	assert_int_equal(auth_account_disable(r->auth, bob, true, NULL), AUTH_OK);
+	before = r->auth->passwords.verified;
+	assert_int_equal(login(r, S(""), bob, right), AUTH_FAILED);
+	assert_int_equal(r->auth->passwords.verified, before + 1);
+}
+
 static void test_authzid(void **state)
 {
 	struct rig *r = *state;
@@ -236,6 +272,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		T(test_right_and_wrong),
+		T(test_every_refusal_costs_one_hash),
 		T(test_authzid),
 		T(test_a_bare_name_needs_one_domain),
 		T(test_an_alias_is_no_login),

@@ -214,6 +214,9 @@ int password_check(struct passwords *p, struct slice who, struct slice phc, stru
 		return AUTH_OK;
 	}
 	job.phc = stored;
+	pthread_mutex_lock(&p->lock);
+	p->verified++;
+	pthread_mutex_unlock(&p->lock);
 	r = run_job(p, verify_hash, &job);
 	explicit_bzero(stored, sizeof(stored));
 	if (r == AUTH_OK && !known) {
