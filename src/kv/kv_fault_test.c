@@ -244,6 +244,45 @@ static void fill_disk(const char *dir)
 	free(block);
 }
 
+/* LMDB calls a short write EIO. Where there is no room it is that, and the same
+ * records are applied again; where there is, it is a failure (see
+ * test_apply_retries). */
+static void test_short_index_write(void **s)
+{
+	char mnt[64];
+	char dir[128];
+	char filler[TEST_PATH_MAX];
+	struct kv_stats stats;
+	struct kv *kv;
+
+	(void)s;
+	co_enter();
+	test_dir(mnt, sizeof(mnt));
+	if (mount("none", mnt, "tmpfs", 0, "size=8m") < 0) {
+		test_dir_remove(mnt);
+		print_message("cannot mount a tmpfs here: skipped\n");
+		skip();
+	}
+	snprintf(dir, sizeof(dir), "%s/store", mnt);
+	path_in(dir, "../filler", filler);
+	kv = open_store(dir);
+	assert_int_equal(put(kv, "before", false), KV_OK);
+	assert_int_equal(kv_sync(kv), 0);
+	fill_disk(dir);
+	assert_int_equal(fault_install("fail:mdb_commit:EIO:1"), 0);
+	assert_int_equal(put(kv, "while", true), KV_OK);
+	assert_int_equal(kv_sync(kv), 0);
+	fault_clear();
+	kv_stats(kv, &stats);
+	assert_false(stats.poisoned);
+	unlink(filler);
+	assert_true(wait_not_full(kv));
+	assert_int_equal(put(kv, "after", false), KV_OK);
+	kv_close(&kv);
+	assert_int_equal(umount(mnt), 0);
+	test_dir_remove(mnt);
+}
+
 static void test_really_full(void **s)
 {
 	char mnt[64];
@@ -664,6 +703,7 @@ int main(void)
 		cmocka_unit_test(test_apply_retries),
 		cmocka_unit_test(test_no_room_for_segments),
 		cmocka_unit_test(test_floor),
+		cmocka_unit_test(test_short_index_write),
 		cmocka_unit_test(test_really_full),
 		cmocka_unit_test(test_open_full),
 		cmocka_unit_test(test_index_lost),
