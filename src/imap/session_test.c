@@ -21,6 +21,7 @@
 #include "store/store.h"
 
 #define LOGIN "l LOGIN ann@example.test pw\r\n"
+#define ACCOUNTS_MAX 64
 #define WAIT_MS 20000
 #ifdef ONE_BYTE_IO
 #define BIG_SIZE (32u << 10)
@@ -346,6 +347,7 @@ struct pair {
 	struct co_loop *loops[2];
 	struct house h;
 	unsigned moved;
+	unsigned stayed;
 };
 
 static void *second_thread(void *arg)
@@ -368,7 +370,8 @@ CO_FN static void moves(struct pair *p)
 	struct err e = ERR_INIT;
 	struct talk t;
 
-	for (int i = 0; i < 4; i++) {
+	/* Homes differ from run to run: go on until one moved and one stayed. */
+	for (int i = 0; i < ACCOUNTS_MAX && (p->moved == 0 || p->stayed == 0); i++) {
 		char user[64];
 		char login[128];
 		uint64_t id = 0;
@@ -390,6 +393,7 @@ CO_FN static void moves(struct pair *p)
 		talk_close(&t);
 		assert_int_equal(t.moved, store_home(p->h.store, id) != co_loop_self());
 		p->moved += t.moved;
+		p->stayed += !t.moved;
 	}
 }
 
@@ -423,7 +427,7 @@ static void test_moves(void **state)
 	pthread_join(th, NULL);
 	co_loop_free(&p.loops[0]);
 	pthread_barrier_destroy(&p.ready);
-	assert_in_range(p.moved, 1, 4);
+	assert_true(p.moved > 0 && p.stayed > 0);
 }
 
 int main(void)
