@@ -8,13 +8,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/err.h"
 #include "imap/imap.h"
+#include "line/test_talk.h"
 
 #include "auth/auth.h"
 #include "kv/kv.h"
@@ -22,7 +22,6 @@
 
 #define LOGIN "l LOGIN ann@example.test pw\r\n"
 #define ACCOUNTS_MAX 64
-#define WAIT_MS 20000
 #ifdef ONE_BYTE_IO
 #define BIG_SIZE (32u << 10)
 #else
@@ -37,17 +36,6 @@ struct house {
 	struct proto_env env;
 	struct co_loop **loops;
 	size_t n_loops;
-};
-
-/* One connection: the session in a coroutine, its client in the test's. */
-struct talk {
-	struct house *h;
-	struct session *s;
-	struct stream *client;
-	struct co *co;
-	struct buf said;
-	int end;
-	bool moved;
 };
 
 CO_FN static void house_open(struct house *h)
@@ -79,92 +67,15 @@ static void house_close(struct house *h)
 
 /* ---- talking -------------------------------------------------------------------- */
 
-static int run_here(void *arg)
-{
-	struct talk *t = arg;
-
-	co_enter();
-	t->end = session_run(t->s);
-	return 0;
-}
-
-static int run_there(void *arg)
-{
-	struct talk *t = arg;
-	int r = stream_attach(t->s->conn.s);
-
-	if (r == 0) {
-		run_here(t);
-	}
-	session_free(&t->s);
-	return r;
-}
-
-/* What srv does with a session. */
-static void serve(void *arg)
-{
-	struct talk *t = arg;
-
-	co_enter();
-	run_here(t);
-	if (t->end == SESSION_MOVE) {
-		t->moved = true;
-		stream_detach(t->s->conn.s);
-		co_call(session_home(t->s), run_there, t);
-	}
-	session_free(&t->s);
-}
-
 CO_FN static void talk_open(struct talk *t, struct house *h)
 {
-	struct stream *st = NULL;
-	int fd[2];
+	struct stream *server = NULL;
+	struct stream *client = NULL;
+	struct session *session = NULL;
 
-	*t = (struct talk){ .h = h };
-	buf_init(&t->said, 64u << 20);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
-	assert_int_equal(stream_sock_new(fd[0], &st), 0);
-	assert_int_equal(stream_sock_new(fd[1], &t->client), 0);
-	assert_int_equal(imap_session_new(&h->env, &st, NULL, NULL, NULL, &t->s), 0);
-	assert_int_equal(co_spawn("imap-test", serve, t, &t->co), 0);
-}
-
-CO_FN static void say(struct talk *t, struct slice s)
-{
-	stream_set_deadline(t->client, clock_in_ms(WAIT_MS));
-	assert_int_equal(stream_write(t->client, s), 0);
-}
-
-/* Reads until the server said it (then all up to it is forgotten), or, with
- * text empty, until it closed. */
-CO_FN static void hear(struct talk *t, struct slice text)
-{
-	for (;;) {
-		size_t at = slice_find(buf_slice(&t->said), text);
-		char piece[2048];
-		ssize_t n;
-		if (text.n > 0 && at != SIZE_MAX) {
-			buf_consume(&t->said, at + text.n);
-			return;
-		}
-		stream_set_deadline(t->client, clock_in_ms(WAIT_MS));
-		n = stream_read(t->client, piece, sizeof(piece));
-		if (n == 0 && text.n == 0) {
-			return;
-		}
-		if (n <= 0) {
-			fail_msg("%d: waited for %.*s, heard %s", (int)n, SLICE_ARG(text),
-				 buf_cstr(&t->said));
-		}
-		buf_add(&t->said, slice_make(piece, (size_t)n));
-	}
-}
-
-CO_FN static void talk_close(struct talk *t)
-{
-	stream_free(&t->client);
-	assert_int_equal(co_join(&t->co), 0);
-	buf_fini(&t->said);
+	assert_int_equal(stream_sock_pair(&server, &client), 0);
+	assert_int_equal(imap_session_new(&h->env, &server, NULL, NULL, NULL, &session), 0);
+	talk_begin(t, session, client);
 }
 
 /* ---- cases ---------------------------------------------------------------------- */

@@ -11,94 +11,17 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "line/test_talk.h"
 #include "rig.h"
-
-#define WAIT_MS 20000
-
-/* One connection: the session in a coroutine, its client in the test's. */
-struct talk {
-	struct session *s;
-	struct stream *client;
-	struct co *co;
-	struct buf said;
-	bool moved;
-};
-
-static int run_there(void *arg)
-{
-	struct talk *t = arg;
-	int r = stream_attach(t->s->conn.s);
-
-	co_enter();
-	if (r == 0) {
-		r = session_run(t->s);
-	}
-	session_free(&t->s);
-	return r;
-}
-
-/* What srv does with a session. */
-static void serve(void *arg)
-{
-	struct talk *t = arg;
-
-	co_enter();
-	if (session_run(t->s) == SESSION_MOVE) {
-		t->moved = true;
-		stream_detach(t->s->conn.s);
-		co_call(session_home(t->s), run_there, t);
-	}
-	session_free(&t->s);
-}
 
 CO_FN static void talk_open(struct talk *t, struct rig *r, enum rig_proto proto, bool starttls)
 {
 	struct stream *server = NULL;
+	struct stream *client = NULL;
 
-	*t = (struct talk){ 0 };
-	buf_init(&t->said, 64u << 20);
-	assert_int_equal(stream_sock_pair(&server, &t->client), 0);
-	t->s = rig_session(r, proto, false, starttls, NULL, &server);
-	assert_int_equal(co_spawn("session-test", serve, t, &t->co), 0);
-}
-
-CO_FN static void say(struct talk *t, struct slice s)
-{
-	stream_set_deadline(t->client, clock_in_ms(WAIT_MS));
-	assert_int_equal(stream_write(t->client, s), 0);
-}
-
-/* Reads until the server said it (all up to it is forgotten), or, with text
- * empty, until it closed. */
-CO_FN static void hear(struct talk *t, struct slice text)
-{
-	for (;;) {
-		size_t at = slice_find(buf_slice(&t->said), text);
-		char piece[2048];
-		ssize_t n;
-
-		if (text.n > 0 && at != SIZE_MAX) {
-			buf_consume(&t->said, at + text.n);
-			return;
-		}
-		stream_set_deadline(t->client, clock_in_ms(WAIT_MS));
-		n = stream_read(t->client, piece, sizeof(piece));
-		if (n <= 0 && text.n == 0 && n != -ETIMEDOUT) {
-			return;
-		}
-		if (n <= 0) {
-			fail_msg("%d: waited for %.*s, heard %s", (int)n, SLICE_ARG(text),
-				 buf_cstr(&t->said));
-		}
-		buf_add(&t->said, slice_make(piece, (size_t)n));
-	}
-}
-
-CO_FN static void talk_close(struct talk *t)
-{
-	stream_free(&t->client);
-	assert_int_equal(co_join(&t->co), 0);
-	buf_fini(&t->said);
+	assert_int_equal(stream_sock_pair(&server, &client), 0);
+	talk_begin(t, rig_session(r, proto, false, starttls, NULL, &server), client);
+	t->rough = true;
 }
 
 #define POP3_LOGIN "USER alice@example.test\r\nPASS wonderland\r\n"
