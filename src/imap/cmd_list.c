@@ -54,7 +54,7 @@ CO_FN static void put_line(struct imap *s, const char *verb, struct slice name,
 		put_attributes(&line, m);
 	}
 	buf_adds(&line, ") \"/\" ");
-	imap_put_mailbox(&line, name);
+	imap_put_mailbox(&line, name, imap_utf8(s));
 	buf_adds(&line, "\r\n");
 	conn_write(imap_conn(s), buf_slice(&line));
 	buf_fini(&line);
@@ -110,13 +110,19 @@ static int compile(struct imap_cmd *cmd, struct slice ref, struct slice pat, str
 	struct buf utf8 = BUF_INIT(2 * IMAP_COMMAND_MAX);
 	struct buf nfc = BUF_INIT(4 * IMAP_COMMAND_MAX);
 	int r = 0;
+	bool ok;
 
 	buf_add(&raw, ref);
 	buf_add(&raw, pat);
 	*out = (struct pattern){ .never = true };
 	/* Longer than any name in its longest spelling: do not even decode. */
-	if (!raw.err && raw.n <= IMAP_LITERAL_MAX && mutf7_to_utf8(buf_slice(&raw), &utf8) == 0 &&
-	    utf8_nfc(&nfc, buf_slice(&utf8)) == 0) {
+	ok = !raw.err && raw.n <= IMAP_LITERAL_MAX;
+	if (ok && imap_utf8(cmd->s)) {
+		buf_add(&utf8, buf_slice(&raw));
+	} else if (ok) {
+		ok = mutf7_to_utf8(buf_slice(&raw), &utf8) == 0;
+	}
+	if (ok && utf8_nfc(&nfc, buf_slice(&utf8)) == 0) {
 		r = pattern_compile(&cmd->arena, buf_slice(&nfc), out);
 	}
 	buf_fini(&raw);

@@ -27,7 +27,7 @@ CO_FN int imap_cmd_create(void *session, void *command)
 	if (raw.n > 1 && raw.p[raw.n - 1] == '/') {
 		raw.n--;
 	}
-	if (!imap_mailbox_canon(&cmd->arena, raw, &name)) {
+	if (!imap_mailbox_canon(&cmd->arena, raw, imap_utf8(s), &name)) {
 		return imap_store_no(cmd, STORE_BADNAME, NULL);
 	}
 	r = store_mailbox_create(s->account, name, 0, &e);
@@ -190,7 +190,7 @@ CO_FN int imap_cmd_status(void *session, void *command)
 		return imap_store_no(cmd, r, &e);
 	}
 	buf_adds(&line, "* STATUS ");
-	imap_put_mailbox(&line, name);
+	imap_put_mailbox(&line, name, imap_utf8(s));
 	for (size_t i = 0, n = 0; i < ARRAY_LEN(status_names); i++) {
 		if (items >> i & 1) {
 			buf_adds(&line, n++ ? " " : " (");

@@ -1,6 +1,6 @@
 /*
- * cmd_misc: CAPABILITY, NOOP (and CHECK), LOGOUT, ID, ENABLE, NAMESPACE.
- * RFC 3501 6.1, RFC 2971, RFC 5161, RFC 2342.
+ * cmd_misc: CAPABILITY, NOOP (and CHECK), LOGOUT, ID, NAMESPACE.
+ * RFC 3501 6.1, RFC 2971, RFC 2342. ENABLE is in caps.c.
  */
 #include "imap/impl.h"
 #include "imap/parse.h"
@@ -102,26 +102,6 @@ CO_FN int imap_cmd_id(void *session, void *command)
 	}
 	buf_fini(&text);
 	return 0;
-}
-
-/*
- * enable = "ENABLE" 1*(SP capability). Nothing that we have needs enabling;
- * unknown names are ignored (RFC 5161 3.1).
- */
-CO_FN int imap_cmd_enable(void *session, void *command)
-{
-	struct imap *s = session;
-	struct imap_cmd *cmd = command;
-
-	do {
-		cur_sp(&cmd->c);
-		imap_parse_atom(&cmd->c);
-	} while (!cur_done(&cmd->c));
-	if (cmd->c.err) {
-		return imap_syntax(cmd);
-	}
-	conn_write(imap_conn(s), S("* ENABLED\r\n"));
-	return imap_ok(cmd, "Enabled");
 }
 
 CO_FN int imap_cmd_namespace(void *session, void *command)

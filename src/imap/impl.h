@@ -42,12 +42,22 @@ enum imap_state { /* a bit set in struct verb */
 		  IMAP_AUTHED = 2,
 		  IMAP_SELECTED = 4
 };
+/* What ENABLE, or a command that implies it, has switched on for this
+ * session; never off again but by UNAUTHENTICATE. */
+enum imap_enabled {
+	IMAP_EN_CONDSTORE = 1,
+	IMAP_EN_QRESYNC = 2, /* always with CONDSTORE */
+	IMAP_EN_REV2 = 4,
+	IMAP_EN_UTF8 = 8, /* UTF8=ACCEPT */
+	IMAP_EN_UIDONLY = 16
+};
 /* Flag of a verb beyond enum verb_flags: may stand behind UID. */
 enum imap_verb_flag { IMAP_VERB_UID = 0x100 };
 
 struct imap {
 	struct session base; /* first */
 	enum imap_state state;
+	unsigned enabled; /* enum imap_enabled */
 	bool greeted;
 	bool moving;	   /* logged in, the account is not open yet */
 	bool ending;	   /* BYE was said */
@@ -82,6 +92,17 @@ struct imap_cmd {
 static inline struct conn *imap_conn(struct imap *s)
 {
 	return &s->base.conn;
+}
+/* Does this client speak IMAP4rev2 (RFC 9051)? */
+static inline bool imap_rev2(const struct imap *s)
+{
+	return s->enabled & IMAP_EN_REV2;
+}
+/* Are mailbox names UTF-8 on this connection, not modified UTF-7
+ * (RFC 9051 5.1, RFC 6855 3)? */
+static inline bool imap_utf8(const struct imap *s)
+{
+	return s->enabled & (IMAP_EN_REV2 | IMAP_EN_UTF8);
 }
 
 /* ---- read.c: one command in --------------------------------------------- */
@@ -120,8 +141,9 @@ CO_FN void imap_send_reply(struct imap_cmd *cmd);
  * impossible name).
  */
 bool imap_mailbox_arg(struct imap_cmd *cmd, struct slice *name_out);
-/* The same from bytes; false if it is not a possible name. */
-bool imap_mailbox_canon(struct arena *a, struct slice raw, struct slice *name_out);
+/* The same from bytes (utf8: not modified UTF-7); false if it is not a
+ * possible name. */
+bool imap_mailbox_canon(struct arena *a, struct slice raw, bool utf8, struct slice *name_out);
 
 /* ---- view.c: what changes in the selected mailbox ------------------------ */
 
@@ -157,9 +179,12 @@ CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user);
 bool imap_privacy(const struct imap *s);
 /* Shutting down: BYE was said, true. */
 CO_FN bool imap_stopping(struct imap *s);
+int64_t imap_idle_ms(const struct imap *s);
+
+/* ---- caps.c --------------------------------------------------------------- */
+
 /* Capabilities of the moment, space-separated. */
 void imap_capabilities(const struct imap *s, struct buf *out);
-int64_t imap_idle_ms(const struct imap *s);
 
 /* ---- verbs.c ------------------------------------------------------------ */
 

@@ -119,18 +119,24 @@ CO_FN void imap_send_reply(struct imap_cmd *cmd)
 	conn_write(c, S("\r\n"));
 }
 
-bool imap_mailbox_canon(struct arena *a, struct slice raw, struct slice *name_out)
+bool imap_mailbox_canon(struct arena *a, struct slice raw, bool utf8, struct slice *name_out)
 {
-	struct buf utf8 = BUF_INIT(4 * STORE_NAME_MAX);
+	struct buf text = BUF_INIT(4 * STORE_NAME_MAX);
 	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
-	bool ok = raw.n <= 4 * STORE_NAME_MAX && mutf7_to_utf8(raw, &utf8) == 0 && !utf8.err &&
-		  store_name_canon(buf_slice(&utf8), &canon) == STORE_OK;
+	bool ok = raw.n <= 4 * STORE_NAME_MAX;
+
+	if (ok && utf8) {
+		buf_add(&text, raw);
+	} else if (ok) {
+		ok = mutf7_to_utf8(raw, &text) == 0;
+	}
+	ok = ok && !text.err && store_name_canon(buf_slice(&text), &canon) == STORE_OK;
 
 	if (ok) {
 		*name_out = arena_dup(a, buf_slice(&canon));
 		ok = name_out->p != NULL;
 	}
-	buf_fini(&utf8);
+	buf_fini(&text);
 	buf_fini(&canon);
 	return ok;
 }
@@ -143,7 +149,7 @@ bool imap_mailbox_arg(struct imap_cmd *cmd, struct slice *name_out)
 		imap_syntax(cmd);
 		return false;
 	}
-	if (!imap_mailbox_canon(&cmd->arena, raw, name_out)) {
+	if (!imap_mailbox_canon(&cmd->arena, raw, imap_utf8(cmd->s), name_out)) {
 		imap_no(cmd, "[CANNOT] Not a possible mailbox name");
 		return false;
 	}

@@ -38,64 +38,7 @@ bool imap_privacy(const struct imap *s)
 	       (s->base.env->cleartext_loopback && net_addr_is_loopback(&s->base.conn.peer));
 }
 
-/* ---- capabilities ----------------------------------------------------------- */
-
-/* What is announced, and when; each is complete in that state. */
-static const struct {
-	const char *name;
-	unsigned states;
-} capabilities[] = {
-	{ "IMAP4rev1", IMAP_NOTAUTH | IMAP_AUTHED | IMAP_SELECTED },
-	{ "SASL-IR", IMAP_NOTAUTH },
-	{ "LITERAL-", IMAP_NOTAUTH },
-	{ "LITERAL+", IMAP_AUTHED | IMAP_SELECTED },
-	{ "ID", IMAP_NOTAUTH | IMAP_AUTHED | IMAP_SELECTED },
-	{ "ENABLE", IMAP_NOTAUTH | IMAP_AUTHED | IMAP_SELECTED },
-	{ "IDLE", IMAP_AUTHED | IMAP_SELECTED },
-	{ "NAMESPACE", IMAP_AUTHED | IMAP_SELECTED },
-	{ "CHILDREN", IMAP_AUTHED | IMAP_SELECTED },
-	{ "SPECIAL-USE", IMAP_AUTHED | IMAP_SELECTED },
-	{ "UIDPLUS", IMAP_AUTHED | IMAP_SELECTED },
-	{ "MOVE", IMAP_AUTHED | IMAP_SELECTED },
-	{ "UNSELECT", IMAP_AUTHED | IMAP_SELECTED },
-};
-
-/* " AUTH=X" for each mechanism. */
-static void add_mechanisms(struct buf *out)
-{
-	struct slice rest = slice_cstr(sasl_mechanisms());
-
-	while (rest.n > 0) {
-		struct slice m = slice_split(&rest, ' ');
-		if (m.n > 0) {
-			buf_adds(out, " AUTH=");
-			buf_add(out, m);
-		}
-	}
-}
-
-void imap_capabilities(const struct imap *s, struct buf *out)
-{
-	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++) {
-		if (capabilities[i].states & s->state) {
-			if (i > 0) {
-				buf_addc(out, ' ');
-			}
-			buf_adds(out, capabilities[i].name);
-		}
-	}
-	if (s->state != IMAP_NOTAUTH) {
-		return;
-	}
-	if (s->base.conn.tls && !s->base.conn.tls_active) {
-		buf_adds(out, " STARTTLS");
-	}
-	if (imap_privacy(s)) {
-		add_mechanisms(out);
-	} else {
-		buf_adds(out, " LOGINDISABLED");
-	}
-}
+/* ---- greeting ------------------------------------------------------------ */
 
 CO_FN static void greet(struct imap *s)
 {

@@ -81,16 +81,24 @@ void imap_put_astring(struct buf *b, struct slice s)
 	}
 }
 
-void imap_put_mailbox(struct buf *b, struct slice utf8)
+void imap_put_mailbox(struct buf *b, struct slice name, bool utf8)
 {
-	struct buf name = BUF_INIT(4 * STORE_NAME_MAX + 64);
+	struct buf text = BUF_INIT(4 * STORE_NAME_MAX + 64);
 
-	if (mutf7_from_utf8(utf8, &name) < 0) {
-		/* Names come from the store, which keeps none like this. */
-		buf_reset(&name);
+	if (utf8) {
+		if (slice_has_8bit(name)) {
+			put_quoted(b, name); /* the store's names hold no controls */
+		} else {
+			imap_put_astring(b, name);
+		}
+		return;
 	}
-	imap_put_astring(b, buf_slice(&name));
-	buf_fini(&name);
+	if (mutf7_from_utf8(name, &text) < 0) {
+		/* Names come from the store, which keeps none like this. */
+		buf_reset(&text);
+	}
+	imap_put_astring(b, buf_slice(&text));
+	buf_fini(&text);
 }
 
 /* ---- flags and dates ------------------------------------------------------ */

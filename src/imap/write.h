@@ -19,8 +19,9 @@ void imap_put_string(struct buf *b, struct slice s);
 void imap_put_nstring(struct buf *b, struct slice s);
 /* astring: an atom if it can be. */
 void imap_put_astring(struct buf *b, struct slice s);
-/* A mailbox name: modified UTF-7 as an astring. */
-void imap_put_mailbox(struct buf *b, struct slice utf8);
+/* A mailbox name, an astring: in modified UTF-7, or with utf8 as a quoted
+ * string of UTF-8 (RFC 9051 5.1, RFC 6855 3). */
+void imap_put_mailbox(struct buf *b, struct slice name, bool utf8);
 /* "(\Seen word)"; names[i] is keyword bit i. */
 void imap_put_flags(struct buf *b, struct store_flags f, const struct slice *names, size_t n,
 		    bool recent);

@@ -46,8 +46,12 @@ static void test_strings(void **state)
 	same(&b, "\"\"");
 	imap_put_astring(&b, S("x{3}"));
 	same(&b, "\"x{3}\"");
-	imap_put_mailbox(&b, S("Entw\xc3\xbcrfe & mehr"));
+	imap_put_mailbox(&b, S("Entw\xc3\xbcrfe & mehr"), false);
 	same(&b, "\"Entw&APw-rfe &- mehr\"");
+	imap_put_mailbox(&b, S("Entw\xc3\xbcrfe"), true);
+	same(&b, "\"Entw\xc3\xbcrfe\"");
+	imap_put_mailbox(&b, S("a & b"), true);
+	same(&b, "\"a & b\"");
 	memset(big, 'x', sizeof(big));
 	imap_put_string(&b, slice_make(big, 1101));
 	assert_true(slice_starts(buf_slice(&b), S("{1101}\r\nxxx")));

@@ -1,0 +1,111 @@
+/*
+ * caps: what CAPABILITY announces and ENABLE switches on (RFC 3501 6.1.1,
+ * RFC 5161).
+ *
+ * One row a name. A name stands here when all of it works in the states of
+ * its row, and not before. What depends on the connection (STARTTLS, AUTH=,
+ * LOGINDISABLED) is added behind the rows. Called by the session for its
+ * greeting and by CAPABILITY, LOGIN and ENABLE.
+ */
+#include "imap/impl.h"
+#include "imap/parse.h"
+
+#define PRE IMAP_NOTAUTH
+#define IN (IMAP_AUTHED | IMAP_SELECTED)
+#define ANY (PRE | IN)
+
+static const struct {
+	struct slice name;
+	unsigned states;
+	unsigned enables; /* enum imap_enabled: what ENABLE of it switches on */
+} caps[] = {
+	{ S("IMAP4rev1"), ANY, 0 },  { S("SASL-IR"), PRE, 0 },	{ S("LITERAL-"), PRE, 0 },
+	{ S("LITERAL+"), IN, 0 },    { S("ID"), ANY, 0 },	{ S("ENABLE"), ANY, 0 },
+	{ S("IDLE"), IN, 0 },	     { S("NAMESPACE"), IN, 0 }, { S("CHILDREN"), IN, 0 },
+	{ S("SPECIAL-USE"), IN, 0 }, { S("UIDPLUS"), IN, 0 },	{ S("MOVE"), IN, 0 },
+	{ S("UNSELECT"), IN, 0 },
+};
+
+/* " AUTH=X" for each mechanism. */
+static void add_mechanisms(struct buf *out)
+{
+	struct slice rest = slice_cstr(sasl_mechanisms());
+
+	while (rest.n > 0) {
+		struct slice m = slice_split(&rest, ' ');
+		if (m.n > 0) {
+			buf_adds(out, " AUTH=");
+			buf_add(out, m);
+		}
+	}
+}
+
+void imap_capabilities(const struct imap *s, struct buf *out)
+{
+	size_t start = out->n;
+
+	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
+		if (caps[i].states & s->state) {
+			if (out->n > start) {
+				buf_addc(out, ' ');
+			}
+			buf_add(out, caps[i].name);
+		}
+	}
+	if (s->state != IMAP_NOTAUTH) {
+		return;
+	}
+	if (s->base.conn.tls && !s->base.conn.tls_active) {
+		buf_adds(out, " STARTTLS");
+	}
+	if (imap_privacy(s)) {
+		add_mechanisms(out);
+	} else {
+		buf_adds(out, " LOGINDISABLED");
+	}
+}
+
+/* What a name given to ENABLE switches on; 0: nothing, or not ours. */
+static unsigned enables(const struct imap *s, struct slice name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
+		if (slice_ieq(caps[i].name, name)) {
+			return caps[i].states & s->state ? caps[i].enables : 0;
+		}
+	}
+	return 0;
+}
+
+/*
+ * enable = "ENABLE" 1*(SP capability). Unknown names, and those that need no
+ * enabling, are ignored (RFC 5161 3.1).
+ */
+CO_FN int imap_cmd_enable(void *session, void *command)
+{
+	struct imap *s = session;
+	struct imap_cmd *cmd = command;
+	struct buf line = BUF_INIT(1024);
+	unsigned bits = 0;
+
+	buf_adds(&line, "* ENABLED");
+	do {
+		cur_sp(&cmd->c);
+		struct slice name = imap_parse_atom(&cmd->c);
+		unsigned b = cmd->c.err ? 0 : enables(s, name);
+		if (b & ~bits) {
+			bits |= b;
+			buf_addc(&line, ' ');
+			buf_add(&line, name);
+		}
+	} while (!cur_done(&cmd->c));
+	if (cmd->c.err) {
+		imap_syntax(cmd);
+	} else {
+		s->enabled |= bits;
+		buf_adds(&line, "\r\n");
+		conn_write(imap_conn(s), buf_slice(&line));
+		imap_ok(cmd, "Enabled");
+	}
+	buf_fini(&line);
+	return 0;
+}
