@@ -1,6 +1,6 @@
 /*
- * Fuzzer of words.c, charset.c, html.c and text.c. First byte: which. What
- * comes out is valid UTF-8 of bounded length, header text is one line, and
+ * Fuzzer of words.c, charset.c, html.c, text.c and subject.c. First byte: which.
+ * What comes out is valid UTF-8 of bounded length, header text is one line, and
  * cuts make no difference.
  */
 #include <stdint.h>
@@ -11,6 +11,7 @@
 #include "mime/charset.h"
 #include "mime/header.h"
 #include "mime/html.h"
+#include "mime/subject.h"
 #include "mime/text.h"
 
 #define OUT_MAX (1u << 24)
@@ -35,6 +36,21 @@ static void fuzz_words(struct slice in)
 	check(slice_chr(s, '\r') == SIZE_MAX && slice_chr(s, '\n') == SIZE_MAX &&
 	      !slice_has_nul(s));
 	buf_fini(&out);
+}
+
+/* A base subject is no longer than the subject, and its own base. */
+static void fuzz_subject(struct slice in)
+{
+	struct buf once = BUF_INIT(OUT_MAX);
+	struct buf twice = BUF_INIT(OUT_MAX);
+	bool reply;
+
+	mime_base_subject(in, &once, &reply);
+	mime_base_subject(buf_slice(&once), &twice, &reply);
+	check(!once.err && once.n <= in.n && !reply);
+	check(slice_eq(buf_slice(&once), buf_slice(&twice)));
+	buf_fini(&once);
+	buf_fini(&twice);
 }
 
 /* name, newline, text; whole and byte by byte. */
@@ -130,7 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return 0;
 	}
 	in = slice_from(in, 1);
-	switch (data[0] % 4) {
+	switch (data[0] % 5) {
 	case 0:
 		fuzz_words(in);
 		break;
@@ -139,6 +155,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		break;
 	case 2:
 		fuzz_html(in);
+		break;
+	case 4:
+		fuzz_subject(in);
 		break;
 	default:
 		fuzz_match(in);
