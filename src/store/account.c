@@ -23,6 +23,7 @@ static struct store_account *account_new(struct home *h, store_id id)
 	a->id = id;
 	co_mutex_init(&a->lock);
 	list_init(&a->boxes);
+	list_init(&a->watches);
 	list_init(&a->warm);
 	table_init(&a->by_name);
 	if (table_put_u64(&h->accounts, id, a, NULL)) {

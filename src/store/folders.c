@@ -127,6 +127,9 @@ CO_FN int store_mailbox_create(struct store_account *a, struct slice name, unsig
 		r = co_mutex_lock(&a->lock);
 		if (r == 0) {
 			r = a->gone ? STORE_GONE : create_locked(a, buf_slice(&canon), uses, e);
+			if (r == 0) {
+				account_changed(a, ACCOUNT_LIST);
+			}
 			co_mutex_unlock(&a->lock);
 		}
 	}
@@ -226,6 +229,7 @@ CO_FN int store_mailbox_delete(struct store_account *a, struct slice name, struc
 	r = co_mutex_lock(&a->lock);
 	if (r == 0) {
 		r = delete_locked(a, buf_slice(&canon), e);
+		account_changed(a, ACCOUNT_LIST);
 		co_mutex_unlock(&a->lock);
 	}
 	buf_fini(&canon);
@@ -416,6 +420,7 @@ CO_FN int store_mailbox_rename(struct store_account *a, struct slice from, struc
 	r = r ? r : co_mutex_lock(&a->lock);
 	if (r == 0) {
 		r = rename_locked(a, buf_slice(&f), buf_slice(&t), e);
+		account_changed(a, ACCOUNT_LIST);
 		co_mutex_unlock(&a->lock);
 	}
 	buf_fini(&f);

@@ -176,6 +176,10 @@ struct store_account {
 	uint32_t next_sub;
 	uint64_t reserved_bytes, reserved_messages;
 	struct list warm;
+	struct list watches;	 /* watch.c */
+	uint64_t stamp;		 /* counts changes of anything in it */
+	uint64_t list_stamp;	 /* of the last change of the list */
+	uint64_t metadata_stamp; /* of the last change of an annotation */
 };
 
 enum box_state {
@@ -224,6 +228,7 @@ struct store_mailbox {
 	uint32_t expunges; /* count of expunges since it is in memory */
 	struct uids *cur;  /* UIDs that live, or NULL: to be made */
 	struct list views;
+	uint64_t stamp; /* of the last change of its messages */
 	struct list warm;
 };
 
@@ -373,6 +378,17 @@ int uids_push(struct uids *u, uint32_t uid);
 void box_publish(struct store_mailbox *m);
 /* Forgets gone messages that no view can ask for any more. */
 void box_compact(struct store_mailbox *m);
+
+/* ---- watches (watch.c) -------------------------------------------------- */
+
+enum account_change {
+	ACCOUNT_LIST,	 /* mailboxes, uses, subscriptions, rights */
+	ACCOUNT_METADATA /* annotations */
+};
+/* Such a change is durable and in memory: wakes who watches. */
+void account_changed(struct store_account *a, enum account_change what);
+/* Wakes who watches; the stamps are set. */
+void account_wake(struct store_account *a);
 
 /* ---- writing ------------------------------------------------------------ */
 

@@ -202,6 +202,9 @@ CO_FN static int set_sub(struct store_account *a, struct slice name, bool on, st
 	} else if (!on && sub) {
 		r = unsubscribe(a, sub, e);
 	}
+	if (r == 0) {
+		account_changed(a, ACCOUNT_LIST);
+	}
 	co_mutex_unlock(&a->lock);
 	return r;
 }

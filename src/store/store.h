@@ -295,6 +295,8 @@ void store_view_told(struct store_view *v, uint32_t seq);
 bool store_view_stale(const struct store_view *v);
 /* Set at every change of the mailbox; the owner clears it before syncing. */
 struct co_event *store_view_event(struct store_view *v);
+/* Sets this event too, from now on (NULL: no more); the caller's. */
+void store_view_wake(struct store_view *v, struct co_event *ev);
 
 /* ---- reading messages --------------------------------------------------- */
 

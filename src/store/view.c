@@ -40,6 +40,7 @@ struct store_view {
 	size_t n_told, cap_told;
 	bool told_sorted;
 	struct co_event ev;
+	struct co_event *also;
 };
 
 /* ---- shared arrays ------------------------------------------------------ */
@@ -118,8 +119,15 @@ static struct uids *box_uids(struct store_mailbox *m)
 void box_publish(struct store_mailbox *m)
 {
 	list_each(it, &m->views) {
-		co_event_set(&list_of(it, struct store_view, link)->ev);
+		struct store_view *v = list_of(it, struct store_view, link);
+
+		co_event_set(&v->ev);
+		if (v->also) {
+			co_event_set(v->also);
+		}
 	}
+	m->stamp = ++m->a->stamp;
+	account_wake(m->a);
 }
 
 void box_compact(struct store_mailbox *m)
@@ -321,6 +329,11 @@ int store_view_msg(const struct store_view *v, uint32_t seq, struct store_msg *o
 struct co_event *store_view_event(struct store_view *v)
 {
 	return &v->ev;
+}
+
+void store_view_wake(struct store_view *v, struct co_event *ev)
+{
+	v->also = ev;
 }
 
 /* ---- what was told ------------------------------------------------------ */
