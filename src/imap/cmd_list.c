@@ -1,109 +1,63 @@
 /*
- * cmd_list: LIST and LSUB (RFC 3501 6.3.8, 6.3.9), with the attributes of
- * CHILDREN (RFC 3348) and SPECIAL-USE (RFC 6154) in plain LIST.
+ * cmd_list: LIST, basic and extended (RFC 3501 6.3.8, RFC 5258, RFC 9051
+ * 6.3.9), and LSUB (RFC 3501 6.3.9).
+ *
+ * Rows come from the sources below, list.c says which are shown, and the
+ * return options that are lines of their own (STATUS) come from a table. A
+ * row's name is all that those lines start from.
  */
 #include "base/table.h"
 #include "base/utf8.h"
 #include "imap/impl.h"
+#include "imap/list.h"
 #include "imap/parse.h"
-#include "imap/pattern.h"
+#include "imap/status.h"
 #include "imap/write.h"
 #include "mime/charset.h"
 
-static void add_attribute(struct buf *b, const char *name)
-{
-	if (b->p[b->n - 1] != '(') {
-		buf_addc(b, ' ');
-	}
-	buf_adds(b, name);
-}
+#define BREATHE_EVERY 64u /* rows */
 
-static void put_attributes(struct buf *b, const struct store_mailbox_info *m)
-{
-	static const struct {
-		unsigned use;
-		const char *name;
-	} uses[] = {
-		{ STORE_USE_ALL, "\\All" },	  { STORE_USE_ARCHIVE, "\\Archive" },
-		{ STORE_USE_DRAFTS, "\\Drafts" }, { STORE_USE_FLAGGED, "\\Flagged" },
-		{ STORE_USE_JUNK, "\\Junk" },	  { STORE_USE_SENT, "\\Sent" },
-		{ STORE_USE_TRASH, "\\Trash" },
-	};
+/* ---- where rows come from --------------------------------------------------- */
 
-	if (m->noselect) {
-		add_attribute(b, "\\Noselect");
-	}
-	add_attribute(b, m->has_children ? "\\HasChildren" : "\\HasNoChildren");
-	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
-		if (m->uses & uses[i].use) {
-			add_attribute(b, uses[i].name);
+/* The account's own mailboxes and all its subscriptions. */
+CO_FN static int own_rows(struct imap_cmd *cmd, struct list_rows *l, struct err *e)
+{
+	struct store_mailbox_info *m;
+	size_t n;
+	int r = store_mailbox_list(cmd->s->account, &cmd->arena, &m, &n, e);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct list_row *row = list_rows_add(l, m[i].name);
+
+		if (!row) {
+			return -ENOMEM;
 		}
+		row->exists = row->exists || m[i].exists;
+		row->noselect = m[i].noselect;
+		row->subscribed = row->subscribed || m[i].subscribed;
+		row->has_children = row->has_children || m[i].has_children;
+		row->uses |= m[i].uses;
 	}
+	return r;
 }
 
-/* One line. m NULL: a level of LSUB that is not subscribed itself. */
-CO_FN static void put_line(struct imap *s, const char *verb, struct slice name,
-			   const struct store_mailbox_info *m, bool attributes)
+typedef int source_fn(struct imap_cmd *cmd, struct list_rows *l, struct err *e);
+static source_fn *const sources[] = { own_rows };
+
+CO_FN static int gather(struct imap_cmd *cmd, struct list_rows *l, struct err *e)
 {
-	struct buf line = BUF_INIT(IMAP_LINE_MAX);
+	int r = 0;
 
-	buf_printf(&line, "* %s (", verb);
-	if (!m) {
-		buf_adds(&line, "\\Noselect");
-	} else if (attributes) {
-		put_attributes(&line, m);
+	for (size_t i = 0; i < ARRAY_LEN(sources) && r == 0; i++) {
+		r = sources[i](cmd, l, e);
 	}
-	buf_adds(&line, ") \"/\" ");
-	imap_put_mailbox(&line, name, imap_utf8(s));
-	buf_adds(&line, "\r\n");
-	conn_write(imap_conn(s), buf_slice(&line));
-	buf_fini(&line);
+	return r ? r : list_rows_finish(l);
 }
 
-static bool matches(const struct pattern *p, struct slice name)
-{
-	return pattern_match(p, name, slice_eq(name, S("INBOX")));
-}
+/* ---- patterns ------------------------------------------------------------- */
 
-/*
- * LSUB with "%": a name that is subscribed further down makes the level that
- * matches appear, as \Noselect (6.3.9). seen holds what was said already.
- */
-CO_FN static void lsub_levels(struct imap *s, const struct pattern *p, struct slice name,
-			      struct table *seen)
-{
-	for (size_t i = 0; i < name.n; i++) {
-		struct slice level = slice_sub(name, 0, i);
-		if (name.p[i] != '/' || table_get(seen, level) || !matches(p, level)) {
-			continue;
-		}
-		if (table_put(seen, level, s, NULL) == 0) {
-			put_line(s, "LSUB", level, NULL, false);
-		}
-	}
-}
-
-CO_FN static void lsub(struct imap *s, const struct pattern *p, const struct store_mailbox_info *m,
-		       size_t n)
-{
-	struct table seen;
-
-	table_init(&seen);
-	for (size_t i = 0; i < n; i++) {
-		if (m[i].subscribed && matches(p, m[i].name)) {
-			put_line(s, "LSUB", m[i].name, &m[i], false);
-			table_put(&seen, m[i].name, s, NULL);
-		}
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (m[i].subscribed && !matches(p, m[i].name)) {
-			lsub_levels(s, p, m[i].name, &seen);
-		}
-	}
-	table_fini(&seen);
-}
-
-/* The pattern in the store's terms: UTF-8 in NFC. False: matches nothing. */
+/* The pattern in the store's terms: UTF-8 in NFC; what cannot be a name
+ * matches nothing. */
 static int compile(struct imap_cmd *cmd, struct slice ref, struct slice pat, struct pattern *out)
 {
 	struct buf raw = BUF_INIT(IMAP_COMMAND_MAX);
@@ -131,60 +85,167 @@ static int compile(struct imap_cmd *cmd, struct slice ref, struct slice pat, str
 	return r;
 }
 
-/* LIST "" "": what separates levels, and the root of the reference. */
-CO_FN static int list_root(struct imap *s, struct imap_cmd *cmd, const char *verb)
+CO_FN static int match_rows(struct imap_cmd *cmd, struct list_rows *l, const struct list_args *args)
 {
-	conn_printf(imap_conn(s), "* %s (\\Noselect) \"/\" \"\"\r\n", verb);
+	struct pattern *p = arena_array(&cmd->arena, args->n_patterns, sizeof(*p));
+	size_t n = 0;
+	int r = p ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < args->n_patterns && r == 0; i++) {
+		/* In the extended form an empty one is no question. */
+		if (args->patterns[i].n > 0) {
+			r = compile(cmd, args->ref, args->patterns[i], &p[n++]);
+		}
+	}
+	for (size_t i = 0; i < l->n && r == 0; i++) {
+		list_row_match(l->v[i], p, n);
+		r = i % BREATHE_EVERY == 0 ? co_breathe() : 0;
+	}
+	return r;
+}
+
+/* ---- LIST ----------------------------------------------------------------- */
+
+/* Return options that are responses of their own, behind their row's line.
+ * STORE_OK, STORE_NOTFOUND: it cannot be selected after all; others: none. */
+typedef int extra_fn(struct imap_cmd *cmd, const struct list_args *args, const struct list_row *row,
+		     struct buf *out);
+
+CO_FN static int extra_status(struct imap_cmd *cmd, const struct list_args *args,
+			      const struct list_row *row, struct buf *out)
+{
+	struct err e = ERR_INIT;
+
+	return imap_status_line(cmd->s, row->name, args->status, out, &e);
+}
+
+static const struct {
+	unsigned ret; /* enum list_ret */
+	extra_fn *fn;
+} extras[] = {
+	{ LIST_RET_STATUS, extra_status },
+};
+
+/* Only for what was asked for: not for CHILDINFO alone (RFC 5819 3). */
+CO_FN static void add_extras(struct imap_cmd *cmd, const struct list_args *args,
+			     struct list_row *row, struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(extras); i++) {
+		if (!(args->ret & extras[i].ret) || !row->selected || row->noselect) {
+			continue;
+		}
+		if (extras[i].fn(cmd, args, row, out) == STORE_NOTFOUND) {
+			row->noselect = true;
+		}
+	}
+}
+
+CO_FN static void put_row(struct imap_cmd *cmd, const struct list_args *args, struct list_row *row)
+{
+	struct buf line = BUF_INIT(IMAP_LINE_MAX);
+	struct buf more = BUF_INIT(IMAP_REPLY_MAX);
+
+	add_extras(cmd, args, row, &more);
+	buf_adds(&line, "* LIST ");
+	list_put_attributes(&line, row, args, imap_rev2(cmd->s));
+	buf_adds(&line, " \"/\" ");
+	imap_put_mailbox(&line, row->name, imap_utf8(cmd->s));
+	list_put_extended(&line, row, args);
+	buf_adds(&line, "\r\n");
+	conn_write(imap_conn(cmd->s), buf_slice(&line));
+	conn_write(imap_conn(cmd->s), buf_slice(&more));
+	buf_fini(&line);
+	buf_fini(&more);
+}
+
+/* LIST "" "": what separates levels, and the root of the reference. */
+CO_FN static int root(struct imap_cmd *cmd, const char *verb)
+{
+	conn_printf(imap_conn(cmd->s), "* %s (\\Noselect) \"/\" \"\"\r\n", verb);
 	return imap_ok(cmd, "Listed");
 }
 
-/* list = "LIST" SP mailbox SP list-mailbox */
-CO_FN static int list(struct imap *s, struct imap_cmd *cmd, bool subscribed)
+/* Rows that are matched against the patterns; l is ready for list_rows_fini. */
+CO_FN static int rows_of(struct imap_cmd *cmd, const struct list_args *args, struct list_rows *l,
+			 struct err *e)
 {
-	struct store_mailbox_info *m;
-	struct err e = ERR_INIT;
-	struct pattern p;
-	struct slice ref;
-	struct slice pat;
-	size_t n = 0;
-	int r;
+	list_rows_init(l, &cmd->arena);
+	int r = gather(cmd, l, e);
 
-	cur_sp(&cmd->c);
-	ref = imap_parse_astring(&cmd->c, &cmd->arena);
-	cur_sp(&cmd->c);
-	pat = imap_parse_list_mailbox(&cmd->c, &cmd->arena);
-	if (!cur_end(&cmd->c)) {
-		return imap_syntax(cmd);
-	}
-	if (pat.n == 0) {
-		return list_root(s, cmd, subscribed ? "LSUB" : "LIST");
-	}
-	r = compile(cmd, ref, pat, &p);
-	if (r == 0) {
-		r = store_mailbox_list(s->account, &cmd->arena, &m, &n, &e);
-	}
-	if (r != 0) {
-		return imap_store_no(cmd, r, &e);
-	}
-	if (subscribed) {
-		lsub(s, &p, m, n);
-		return imap_ok(cmd, "Listed");
-	}
-	for (size_t i = 0; i < n; i++) {
-		/* Not there and nothing below: only a subscription. */
-		if ((m[i].exists || m[i].has_children) && matches(&p, m[i].name)) {
-			put_line(s, "LIST", m[i].name, &m[i], true);
-		}
-	}
-	return imap_ok(cmd, "Listed");
+	return r ? r : match_rows(cmd, l, args);
 }
 
 CO_FN int imap_cmd_list(void *session, void *command)
 {
-	return list(session, command, false);
+	struct imap_cmd *cmd = command;
+	struct err e = ERR_INIT;
+	struct list_rows l;
+	struct list_args args;
+
+	(void)session;
+	list_parse(&cmd->c, &cmd->arena, &args);
+	if (cmd->c.err) {
+		return imap_syntax(cmd);
+	}
+	if (!args.extended && args.patterns[0].n == 0) {
+		return root(cmd, "LIST");
+	}
+	int r = rows_of(cmd, &args, &l, &e);
+
+	if (r == 0) {
+		list_select(&l, &args);
+		for (size_t i = 0; i < l.n; i++) {
+			if (l.v[i]->show) {
+				put_row(cmd, &args, l.v[i]);
+			}
+		}
+	}
+	list_rows_fini(&l);
+	return r == 0 ? imap_ok(cmd, "Listed") : imap_store_no(cmd, r, &e);
 }
 
+/* ---- LSUB ----------------------------------------------------------------- */
+
+CO_FN static void lsub_line(struct imap *s, const struct list_row *row)
+{
+	struct buf line = BUF_INIT(IMAP_LINE_MAX);
+
+	buf_adds(&line, row->subscribed ? "* LSUB () \"/\" " : "* LSUB (\\Noselect) \"/\" ");
+	imap_put_mailbox(&line, row->name, imap_utf8(s));
+	buf_adds(&line, "\r\n");
+	conn_write(imap_conn(s), buf_slice(&line));
+	buf_fini(&line);
+}
+
+/*
+ * LSUB with "%": a name that is subscribed further down makes the level that
+ * matches appear, as \Noselect (RFC 3501 6.3.9): what RECURSIVEMATCH shows.
+ */
 CO_FN int imap_cmd_lsub(void *session, void *command)
 {
-	return list(session, command, true);
+	struct imap_cmd *cmd = command;
+	struct err e = ERR_INIT;
+	struct list_rows l;
+	struct list_args args;
+
+	list_parse_basic(&cmd->c, &cmd->arena, &args);
+	if (cmd->c.err) {
+		return imap_syntax(cmd);
+	}
+	if (args.patterns[0].n == 0) {
+		return root(cmd, "LSUB");
+	}
+	args.sel = LIST_SEL_SUBSCRIBED | LIST_SEL_RECURSIVE;
+	int r = rows_of(cmd, &args, &l, &e);
+
+	if (r == 0) {
+		list_select(&l, &args);
+		for (size_t i = 0; i < l.n; i++) {
+			if (l.v[i]->show) {
+				lsub_line(session, l.v[i]);
+			}
+		}
+	}
+	list_rows_fini(&l);
+	return r == 0 ? imap_ok(cmd, "Listed") : imap_store_no(cmd, r, &e);
 }

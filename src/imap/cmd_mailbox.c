@@ -1,10 +1,9 @@
 /*
- * cmd_mailbox: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS
- * (RFC 3501 6.3.3 to 6.3.7, 6.3.10).
+ * cmd_mailbox: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 3501 6.3.3
+ * to 6.3.7).
  */
 #include "imap/impl.h"
 #include "imap/parse.h"
-#include "imap/write.h"
 
 /*
  * create = "CREATE" SP mailbox. A trailing separator says that the client
@@ -127,80 +126,4 @@ CO_FN int imap_cmd_subscribe(void *session, void *command)
 CO_FN int imap_cmd_unsubscribe(void *session, void *command)
 {
 	return subscribe(session, command, false);
-}
-
-/* ---- STATUS --------------------------------------------------------------------- */
-
-static const struct slice status_names[] = {
-	S("MESSAGES"), S("RECENT"), S("UIDNEXT"), S("UIDVALIDITY"), S("UNSEEN"),
-};
-
-static uint32_t status_value(const struct store_status *st, size_t item)
-{
-	const uint32_t values[] = { st->messages, st->recent, st->uidnext, st->uidvalidity,
-				    st->unseen };
-
-	return values[item];
-}
-
-/* "(" status-att *(SP status-att) ")" as a bit set; order is ours. */
-static unsigned status_items(struct cur *c)
-{
-	unsigned items = 0;
-
-	cur_need(c, '(');
-	do {
-		struct slice name = imap_parse_atom(c);
-		size_t i = 0;
-		while (i < ARRAY_LEN(status_names) && !slice_ieq(name, status_names[i])) {
-			i++;
-		}
-		if (i == ARRAY_LEN(status_names)) {
-			cur_fail(c, -EINVAL);
-		}
-		items |= 1u << i;
-	} while (!c->err && cur_opt(c, ' '));
-	cur_need(c, ')');
-	return items;
-}
-
-/* status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")" */
-CO_FN int imap_cmd_status(void *session, void *command)
-{
-	struct imap *s = session;
-	struct imap_cmd *cmd = command;
-	struct buf line = BUF_INIT(IMAP_LINE_MAX);
-	struct store_status st;
-	struct err e = ERR_INIT;
-	struct slice name;
-	unsigned items;
-	int r;
-
-	cur_sp(&cmd->c);
-	if (!imap_mailbox_arg(cmd, &name)) {
-		return 0;
-	}
-	cur_sp(&cmd->c);
-	items = status_items(&cmd->c);
-	if (!cur_end(&cmd->c)) {
-		return imap_syntax(cmd);
-	}
-	r = store_mailbox_status(s->account, name, &st, &e);
-	if (r != STORE_OK) {
-		return imap_store_no(cmd, r, &e);
-	}
-	buf_adds(&line, "* STATUS ");
-	imap_put_mailbox(&line, name, imap_utf8(s));
-	for (size_t i = 0, n = 0; i < ARRAY_LEN(status_names); i++) {
-		if (items >> i & 1) {
-			buf_adds(&line, n++ ? " " : " (");
-			buf_add(&line, status_names[i]);
-			buf_addc(&line, ' ');
-			buf_addu(&line, status_value(&st, i));
-		}
-	}
-	buf_adds(&line, ")\r\n");
-	conn_write(imap_conn(s), buf_slice(&line));
-	buf_fini(&line);
-	return imap_ok(cmd, "Status given");
 }

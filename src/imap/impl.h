@@ -168,6 +168,15 @@ int imap_view_select(const struct imap *s, const struct seqset *set, bool uid, s
 int imap_view_uids(const struct imap *s, const uint32_t *seqs, size_t n, struct arena *a,
 		   uint32_t **uids_out, size_t *n_out, size_t *gone_out);
 
+/* ---- cmd_status.c --------------------------------------------------------- */
+
+/*
+ * Adds "* STATUS name (...)", line end and all; items: enum status_item. The
+ * store's result, and nothing added, if it cannot be had.
+ */
+CO_FN int imap_status_line(struct imap *s, struct slice name, unsigned items, struct buf *out,
+			   struct err *e);
+
 /* ---- session.c ---------------------------------------------------------- */
 
 /* After a successful login: state, log line, reply. */

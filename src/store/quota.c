@@ -90,6 +90,37 @@ void store_account_usage(const struct store_account *a, struct store_usage *out)
 	account_sum(a, out);
 }
 
+static uint64_t deleted_bytes(const struct store_mailbox *m)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->v[i].gone_at == 0 && (m->v[i].system & STORE_DELETED)) {
+			bytes += m->v[i].size;
+		}
+	}
+	return bytes;
+}
+
+CO_FN int store_mailbox_deleted(struct store_account *a, struct slice name, uint64_t *bytes_out,
+				struct err *e)
+{
+	struct store_mailbox *m;
+	struct store_status st;
+	int r = store_mailbox_status(a, name, &st, e);
+
+	*bytes_out = 0;
+	if (r || st.deleted == 0) {
+		return r;
+	}
+	r = store_mailbox_open(a, name, &m, e);
+	if (r == 0) {
+		*bytes_out = deleted_bytes(m);
+		store_mailbox_close(&m);
+	}
+	return r;
+}
+
 CO_FN static int quota_put(struct store_account *a, uint64_t bytes, uint64_t messages,
 			   struct err *e)
 {

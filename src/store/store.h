@@ -188,6 +188,10 @@ struct store_status {
 };
 CO_FN int store_mailbox_status(struct store_account *a, struct slice name, struct store_status *out,
 			       struct err *e);
+/* Octets that an expunge of all that is \Deleted would give back (RFC 9208);
+ * loads the mailbox if there are such messages. */
+CO_FN int store_mailbox_deleted(struct store_account *a, struct slice name, uint64_t *bytes_out,
+				struct err *e);
 
 /* Opens by name; reference-counted. NOTFOUND (also for noselect). */
 CO_FN int store_mailbox_open(struct store_account *a, struct slice name, struct store_mailbox **out,

@@ -1,0 +1,75 @@
+/*
+ * cmd_status: STATUS (RFC 3501 6.3.10, RFC 9051 6.3.11) and the same for
+ * LIST's return option.
+ */
+#include "imap/impl.h"
+#include "imap/parse.h"
+#include "imap/status.h"
+#include "imap/write.h"
+
+static uint64_t append_limit(const struct imap *s)
+{
+	uint64_t max = store_message_max(s->base.env->store);
+	uint64_t here = s->base.env->message_max;
+
+	return here && here < max ? here : max;
+}
+
+CO_FN static int gather(struct imap *s, struct slice name, unsigned items, struct status_facts *f,
+			struct err *e)
+{
+	int r = store_mailbox_status(s->account, name, &f->st, e);
+
+	if (r == STORE_OK && (items & STATUS_DELETED_STORAGE)) {
+		r = store_mailbox_deleted(s->account, name, &f->deleted_bytes, e);
+	}
+	f->append_limit = append_limit(s);
+	return r;
+}
+
+CO_FN int imap_status_line(struct imap *s, struct slice name, unsigned items, struct buf *out,
+			   struct err *e)
+{
+	struct status_facts f = { 0 };
+	int r = gather(s, name, items, &f, e);
+
+	if (r == STORE_OK) {
+		buf_adds(out, "* STATUS ");
+		imap_put_mailbox(out, name, imap_utf8(s));
+		buf_addc(out, ' ');
+		status_put(out, items, &f);
+		buf_adds(out, "\r\n");
+	}
+	return r;
+}
+
+/* status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")" */
+CO_FN int imap_cmd_status(void *session, void *command)
+{
+	struct imap *s = session;
+	struct imap_cmd *cmd = command;
+	struct buf line = BUF_INIT(IMAP_LINE_MAX);
+	struct err e = ERR_INIT;
+	struct slice name;
+	unsigned items;
+	int r;
+
+	cur_sp(&cmd->c);
+	if (!imap_mailbox_arg(cmd, &name)) {
+		return 0;
+	}
+	cur_sp(&cmd->c);
+	items = status_parse(&cmd->c);
+	if (!cur_end(&cmd->c)) {
+		return imap_syntax(cmd);
+	}
+	r = imap_status_line(s, name, items, &line, &e);
+	if (r == STORE_OK) {
+		conn_write(imap_conn(s), buf_slice(&line));
+		imap_ok(cmd, "Status given");
+	} else {
+		imap_store_no(cmd, r, &e);
+	}
+	buf_fini(&line);
+	return 0;
+}
