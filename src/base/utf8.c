@@ -114,9 +114,20 @@ int utf8_nfc(struct buf *b, struct slice s)
 	return add_answer(b, u, n);
 }
 
+/* Each character by its simple titlecase, RFC 5051 2 step (1). */
+static void add_title(struct buf *b, struct slice s)
+{
+	while (s.n) {
+		utf8_add(b, uc_totitle((ucs4_t)utf8_next(&s)));
+	}
+}
+
 int utf8_fold(struct buf *b, struct slice s)
 {
-	size_t n;
+	struct buf title = BUF_INIT(4 * s.n + 4);
+	uint8_t *plain = NULL;
+	uint8_t *folded = NULL;
+	size_t n = 0;
 
 	if (!slice_has_8bit(s)) {
 		for (size_t i = 0; i < s.n; i++) {
@@ -127,6 +138,14 @@ int utf8_fold(struct buf *b, struct slice s)
 	if (!utf8_valid(s)) {
 		return -EINVAL;
 	}
-	uint8_t *u = u8_casefold((const uint8_t *)s.p, s.n, NULL, UNINORM_NFC, NULL, &n);
-	return add_answer(b, u, n);
+	add_title(&title, s);
+	if (!title.err) {
+		plain = u8_normalize(UNINORM_NFKD, (const uint8_t *)title.p, title.n, NULL, &n);
+	}
+	if (plain) {
+		folded = u8_casefold(plain, n, NULL, UNINORM_NFKD, NULL, &n);
+	}
+	free(plain);
+	buf_fini(&title);
+	return add_answer(b, folded, n);
 }

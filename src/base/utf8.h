@@ -20,7 +20,13 @@ void utf8_add(struct buf *b, uint32_t cp);
 void utf8_repair(struct buf *b, struct slice s);
 /* NFC of s. 0; -EINVAL if s is not UTF-8. */
 int utf8_nfc(struct buf *b, struct slice s);
-/* Full case folding, then NFC: for comparing text as humans do. */
+/*
+ * For comparing text as humans do: what i;unicode-casemap (RFC 5051) takes
+ * for equal comes out equal (titlecase, then NFKD), and so does what differs
+ * by full case folding only (a sharp s and "ss"). An accent follows its
+ * letter, so a letter is found in its accented forms. At most 12 times as
+ * long.
+ */
 int utf8_fold(struct buf *b, struct slice s);
 
 #endif

@@ -99,25 +99,72 @@ static void test_nfc(void **state)
 	buf_fini(&b);
 }
 
+/* Text that reads alike to i;unicode-casemap (RFC 5051), and by folding. */
+static const struct {
+	const char *text;
+	const char *folded;
+} folds[] = {
+	{ "ABC[", "abc[" },
+	/* Strasse with sharp s, A + combining diaeresis, final sigma. */
+	{ "STRA\xc3\x9f"
+	  "E A\xcc\x88 \xcf\x82",
+	  "strasse a\xcc\x88 \xcf\x83" },
+	{ "\xc3\x84 \xc3\xa4", "a\xcc\x88 a\xcc\x88" },
+	/* Marks in either order. */
+	{ "a\xcc\xa3\xcc\x88", "a\xcc\xa3\xcc\x88" },
+	{ "a\xcc\x88\xcc\xa3", "a\xcc\xa3\xcc\x88" },
+	/* Full-width, ligature, dotless i, long s, Kelvin, dotted I. */
+	{ "\xef\xbc\xa1\xef\xbd\x81 \xef\xac\x81 \xc4\xb1 \xc5\xbf \xe2\x84\xaa", "aa fi i s k" },
+	{ "\xc4\xb0", "i\xcc\x87" },
+	/* Cyrillic io, a digraph in its three cases. */
+	{ "\xd0\x81\xd1\x91", "\xd0\xb5\xcc\x88\xd0\xb5\xcc\x88" },
+	{ "\xc7\x84\xc7\x85\xc7\x86", "dz\xcc\x8c"
+				      "dz\xcc\x8c"
+				      "dz\xcc\x8c" },
+};
+
 static void test_fold(void **state)
 {
 	struct buf b = BUF_INIT(100);
+	struct buf twice = BUF_INIT(100);
 
 	(void)state;
-	assert_int_equal(utf8_fold(&b, S("ABC[")), 0);
-	assert_string_equal(buf_cstr(&b), "abc[");
-	buf_reset(&b);
-	/* Strasse with sharp s, A + combining diaeresis, final sigma. */
-	assert_int_equal(utf8_fold(&b, S("STRA\xc3\x9f"
-					 "E A\xcc\x88 \xcf\x82")),
-			 0);
-	assert_string_equal(buf_cstr(&b), "strasse \xc3\xa4 \xcf\x83");
+	for (size_t i = 0; i < sizeof(folds) / sizeof(folds[0]); i++) {
+		buf_reset(&b);
+		buf_reset(&twice);
+		assert_int_equal(utf8_fold(&b, slice_cstr(folds[i].text)), 0);
+		assert_string_equal(buf_cstr(&b), folds[i].folded);
+		assert_int_equal(utf8_fold(&twice, buf_slice(&b)), 0);
+		assert_string_equal(buf_cstr(&twice), folds[i].folded);
+	}
 	assert_int_equal(utf8_fold(&b, S("\xc3")), -EINVAL);
 	buf_fini(&b);
+	buf_fini(&twice);
 	buf_init(&b, 1);
 	assert_int_equal(utf8_fold(&b, S("\xc3\x84")), 0);
 	assert_int_equal(b.err, -EMSGSIZE);
 	buf_fini(&b);
+}
+
+/* The longest a text can grow by folding. */
+static void test_fold_growth(void **state)
+{
+	struct buf in = BUF_INIT(8);
+	struct buf out = BUF_INIT(1000);
+
+	(void)state;
+	for (uint32_t cp = 0x80; cp <= 0x10ffff; cp++) {
+		if (cp >= 0xd800 && cp <= 0xdfff) {
+			continue;
+		}
+		buf_reset(&in);
+		buf_reset(&out);
+		utf8_add(&in, cp);
+		assert_int_equal(utf8_fold(&out, buf_slice(&in)), 0);
+		assert_true(out.n <= 12 * in.n);
+	}
+	buf_fini(&in);
+	buf_fini(&out);
 }
 
 int main(void)
@@ -125,7 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_edges),  cmocka_unit_test(test_all),
 		cmocka_unit_test(test_repair), cmocka_unit_test(test_nfc),
-		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_fold),   cmocka_unit_test(test_fold_growth),
 	};
 
 	return cmocka_run_group_tests_name("base/utf8", tests, NULL, NULL);

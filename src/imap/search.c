@@ -148,7 +148,7 @@ static void complete(struct parser *p)
 static struct slice folded(struct parser *p)
 {
 	struct slice raw = imap_parse_astring(p->c, p->a);
-	struct buf b = BUF_INIT(8 * raw.n + 64);
+	struct buf b = BUF_INIT(12 * raw.n + 64);
 	struct slice out = { 0 };
 
 	if (!p->c->err && ((p->ascii_only && slice_has_8bit(raw)) || utf8_fold(&b, raw) < 0)) {

@@ -3,9 +3,8 @@
  *
  * A part's raw body runs through transfer decoding, charset, HTML and case
  * folding in small steps; what is kept between the pieces is a few KiB and
- * the end of the text so far, as long as the needle. Folding composes
- * characters, so text is cut only before an ASCII character, which never
- * joins what stands before it. Called by SEARCH (store, IMAP).
+ * the end of the text so far, as long as the needle. Folding reorders marks,
+ * so text is cut only before an ASCII character, which starts anew. Called by SEARCH (store, IMAP).
  */
 #include "mime/text.h"
 
