@@ -140,16 +140,23 @@ CO_FN static void add_extras(struct imap_cmd *cmd, const struct list_args *args,
 	}
 }
 
+/* "* LIST (...) "/" name" */
+static void put_list(struct imap_cmd *cmd, const struct list_args *args, const struct list_row *row,
+		     struct buf *line)
+{
+	buf_adds(line, "* LIST ");
+	list_put_attributes(line, row, args, imap_rev2(cmd->s));
+	buf_adds(line, " \"/\" ");
+	imap_put_mailbox(line, row->name, imap_utf8(cmd->s));
+}
+
 CO_FN static void put_row(struct imap_cmd *cmd, const struct list_args *args, struct list_row *row)
 {
 	struct buf line = BUF_INIT(IMAP_LINE_MAX);
 	struct buf more = BUF_INIT(IMAP_REPLY_MAX);
 
 	add_extras(cmd, args, row, &more);
-	buf_adds(&line, "* LIST ");
-	list_put_attributes(&line, row, args, imap_rev2(cmd->s));
-	buf_adds(&line, " \"/\" ");
-	imap_put_mailbox(&line, row->name, imap_utf8(cmd->s));
+	put_list(cmd, args, row, &line);
 	list_put_extended(&line, row, args);
 	buf_adds(&line, "\r\n");
 	conn_write(imap_conn(cmd->s), buf_slice(&line));
@@ -202,6 +209,47 @@ CO_FN int imap_cmd_list(void *session, void *command)
 	}
 	list_rows_fini(&l);
 	return r == 0 ? imap_ok(cmd, "Listed") : imap_store_no(cmd, r, &e);
+}
+
+/* ---- names that are not what the client wrote ------------------------------ */
+
+CO_FN static void put_one(struct imap_cmd *cmd, struct list_row *row, struct slice oldname)
+{
+	const struct list_args args = { .extended = true };
+	struct buf line = BUF_INIT(IMAP_LINE_MAX);
+
+	put_list(cmd, &args, row, &line);
+	if (oldname.p) {
+		buf_adds(&line, " (\"OLDNAME\" (");
+		imap_put_mailbox(&line, oldname, imap_utf8(cmd->s));
+		buf_adds(&line, "))");
+	}
+	buf_adds(&line, "\r\n");
+	conn_write(imap_conn(cmd->s), buf_slice(&line));
+	buf_fini(&line);
+}
+
+CO_FN void imap_list_one(struct imap_cmd *cmd, struct slice name, struct slice oldname)
+{
+	struct list_row gone = { .name = name };
+	struct err e = ERR_INIT;
+	struct list_rows l;
+
+	list_rows_init(&l, &cmd->arena);
+	if (gather(cmd, &l, &e) == 0) {
+		struct list_row *row = table_get(&l.by_name, name);
+		put_one(cmd, row ? row : &gone, oldname);
+	}
+	list_rows_fini(&l);
+}
+
+CO_FN void imap_list_normalized(struct imap_cmd *cmd, struct cur at, struct slice name)
+{
+	struct slice raw = imap_parse_astring(&at, &cmd->arena);
+
+	if (imap_rev2(cmd->s) && raw.p && !slice_eq(raw, name)) {
+		imap_list_one(cmd, name, raw);
+	}
 }
 
 /* ---- LSUB ----------------------------------------------------------------- */

@@ -3,10 +3,11 @@
  * to 6.3.7).
  */
 #include "imap/impl.h"
+#include "imap/list.h"
 #include "imap/parse.h"
 
 /*
- * create = "CREATE" SP mailbox. A trailing separator says that the client
+ * create = "CREATE" SP mailbox [create-params] (RFC 4466 2.2, RFC 6154 6). A trailing separator says that the client
  * means to create names below: the separator is dropped (6.3.3).
  */
 CO_FN int imap_cmd_create(void *session, void *command)
@@ -14,12 +15,16 @@ CO_FN int imap_cmd_create(void *session, void *command)
 	struct imap *s = session;
 	struct imap_cmd *cmd = command;
 	struct err e = ERR_INIT;
+	struct list_create params;
 	struct slice raw;
 	struct slice name;
+	struct cur at;
 	int r;
 
 	cur_sp(&cmd->c);
+	at = cmd->c;
 	raw = imap_parse_astring(&cmd->c, &cmd->arena);
+	list_parse_create(&cmd->c, &params);
 	if (!cur_end(&cmd->c)) {
 		return imap_syntax(cmd);
 	}
@@ -29,8 +34,15 @@ CO_FN int imap_cmd_create(void *session, void *command)
 	if (!imap_mailbox_canon(&cmd->arena, raw, imap_utf8(s), &name)) {
 		return imap_store_no(cmd, STORE_BADNAME, NULL);
 	}
-	r = store_mailbox_create(s->account, name, 0, &e);
-	return r == STORE_OK ? imap_ok(cmd, "Mailbox created") : imap_store_no(cmd, r, &e);
+	if (params.bad_use) {
+		return imap_no(cmd, "[USEATTR] No mailbox here can have that use");
+	}
+	r = store_mailbox_create(s->account, name, params.uses, &e);
+	if (r != STORE_OK) {
+		return imap_store_no(cmd, r, &e);
+	}
+	imap_list_normalized(cmd, at, name);
+	return imap_created(cmd, name);
 }
 
 /* Is this the name of the selected mailbox? */
@@ -53,10 +65,12 @@ CO_FN int imap_cmd_delete(void *session, void *command)
 	struct imap_cmd *cmd = command;
 	struct err e = ERR_INIT;
 	struct slice name;
+	struct cur at;
 	bool selected;
 	int r;
 
 	cur_sp(&cmd->c);
+	at = cmd->c;
 	if (!imap_mailbox_arg(cmd, &name)) {
 		return 0;
 	}
@@ -71,6 +85,7 @@ CO_FN int imap_cmd_delete(void *session, void *command)
 	if (selected) {
 		imap_unselect(s);
 	}
+	imap_list_normalized(cmd, at, name);
 	return imap_ok(cmd, "Mailbox deleted");
 }
 
@@ -81,9 +96,11 @@ CO_FN int imap_cmd_rename(void *session, void *command)
 	struct err e = ERR_INIT;
 	struct slice from;
 	struct slice to;
+	struct cur at;
 	int r;
 
 	cur_sp(&cmd->c);
+	at = cmd->c;
 	if (!imap_mailbox_arg(cmd, &from)) {
 		return 0;
 	}
@@ -95,7 +112,13 @@ CO_FN int imap_cmd_rename(void *session, void *command)
 		return imap_syntax(cmd);
 	}
 	r = store_mailbox_rename(s->account, from, to, &e);
-	return r == STORE_OK ? imap_ok(cmd, "Mailbox renamed") : imap_store_no(cmd, r, &e);
+	if (r != STORE_OK) {
+		return imap_store_no(cmd, r, &e);
+	}
+	if (imap_rev2(s)) {
+		imap_list_one(cmd, to, imap_parse_astring(&at, &cmd->arena));
+	}
+	return imap_ok(cmd, "Mailbox renamed");
 }
 
 CO_FN static int subscribe(struct imap *s, struct imap_cmd *cmd, bool on)

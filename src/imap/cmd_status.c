@@ -15,23 +15,40 @@ static uint64_t append_limit(const struct imap *s)
 	return here && here < max ? here : max;
 }
 
-CO_FN static int gather(struct imap *s, struct slice name, unsigned items, struct status_facts *f,
-			struct err *e)
+CO_FN int imap_status_facts(struct imap *s, struct slice name, unsigned items,
+			    struct status_facts *out, struct err *e)
 {
-	int r = store_mailbox_status(s->account, name, &f->st, e);
+	*out = (struct status_facts){ .append_limit = append_limit(s) };
+	int r = store_mailbox_status(s->account, name, &out->st, e);
 
 	if (r == STORE_OK && (items & STATUS_DELETED_STORAGE)) {
-		r = store_mailbox_deleted(s->account, name, &f->deleted_bytes, e);
+		r = store_mailbox_deleted(s->account, name, &out->deleted_bytes, e);
 	}
-	f->append_limit = append_limit(s);
 	return r;
+}
+
+CO_FN int imap_created(struct imap_cmd *cmd, struct slice name)
+{
+	struct buf id = BUF_INIT(64);
+	struct status_facts f;
+	struct err e = ERR_INIT;
+
+	/* It may be gone again already; then its id is nobody's business. */
+	if (imap_status_facts(cmd->s, name, STATUS_MAILBOXID, &f, &e) == STORE_OK) {
+		status_put_mailboxid(&id, f.st.id);
+		imap_ok(cmd, "[MAILBOXID (%.*s)] Mailbox created", SLICE_ARG(buf_slice(&id)));
+	} else {
+		imap_ok(cmd, "Mailbox created");
+	}
+	buf_fini(&id);
+	return 0;
 }
 
 CO_FN int imap_status_line(struct imap *s, struct slice name, unsigned items, struct buf *out,
 			   struct err *e)
 {
-	struct status_facts f = { 0 };
-	int r = gather(s, name, items, &f, e);
+	struct status_facts f;
+	int r = imap_status_facts(s, name, items, &f, e);
 
 	if (r == STORE_OK) {
 		buf_adds(out, "* STATUS ");

@@ -176,6 +176,25 @@ int imap_view_uids(const struct imap *s, const uint32_t *seqs, size_t n, struct 
  */
 CO_FN int imap_status_line(struct imap *s, struct slice name, unsigned items, struct buf *out,
 			   struct err *e);
+struct status_facts;
+/* What that line is made of; all of the store's that it needs is asked here. */
+CO_FN int imap_status_facts(struct imap *s, struct slice name, unsigned items,
+			    struct status_facts *out, struct err *e);
+/* The tagged OK of CREATE, with MAILBOXID (RFC 8474 4.1). */
+CO_FN int imap_created(struct imap_cmd *cmd, struct slice name);
+
+/* ---- cmd_list.c ----------------------------------------------------------- */
+
+/*
+ * "* LIST" of one name as it is now; with an old name (p not NULL), the
+ * OLDNAME item (RFC 9051 6.3.9.7).
+ */
+CO_FN void imap_list_one(struct imap_cmd *cmd, struct slice name, struct slice oldname);
+/*
+ * The same for IMAP4rev2 clients, if the name they wrote (an astring at `at`)
+ * is not as it is kept.
+ */
+CO_FN void imap_list_normalized(struct imap_cmd *cmd, struct cur at, struct slice name);
 
 /* ---- session.c ---------------------------------------------------------- */
 

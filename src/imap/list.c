@@ -18,6 +18,58 @@ const struct list_use list_uses[] = {
 };
 const size_t list_n_uses = ARRAY_LEN(list_uses);
 
+unsigned list_use_given(struct slice name)
+{
+	for (size_t i = 0; i < list_n_uses; i++) {
+		if (slice_ieq(list_uses[i].name, name)) {
+			return list_uses[i].use & LIST_USES_GIVEN;
+		}
+	}
+	return 0;
+}
+
+void list_put_uses(struct buf *b, unsigned uses)
+{
+	bool first = true;
+
+	for (size_t i = 0; i < list_n_uses; i++) {
+		if (uses & list_uses[i].use) {
+			buf_adds(b, first ? "" : " ");
+			buf_add(b, list_uses[i].name);
+			first = false;
+		}
+	}
+}
+
+/* use-attr = "\" atom */
+static void use_attr(struct cur *c, struct list_create *out)
+{
+	const char *start = c->p;
+
+	cur_need(c, '\\');
+	imap_parse_atom(c);
+	if (!c->err) {
+		unsigned use = list_use_given(slice_make(start, (size_t)(c->p - start)));
+		out->uses |= use;
+		out->bad_use = out->bad_use || use == 0;
+	}
+}
+
+void list_parse_create(struct cur *c, struct list_create *out)
+{
+	*out = (struct list_create){ 0 };
+	if (cur_done(c)) {
+		return;
+	}
+	cur_need_lit(c, S(" (USE ("));
+	if (!c->err && cur_peek(c) != ')') {
+		do {
+			use_attr(c, out);
+		} while (!c->err && cur_opt(c, ' '));
+	}
+	cur_need_lit(c, S("))"));
+}
+
 /* ---- options ------------------------------------------------------------ */
 
 struct option {

@@ -57,6 +57,23 @@ struct list_use {
 extern const struct list_use list_uses[];
 extern const size_t list_n_uses;
 
+/* The uses a mailbox can be given: the others would be virtual mailboxes. */
+#define LIST_USES_GIVEN \
+	(STORE_USE_ARCHIVE | STORE_USE_DRAFTS | STORE_USE_JUNK | STORE_USE_SENT | STORE_USE_TRASH)
+/* A use-attr by its name; 0: none of those. */
+unsigned list_use_given(struct slice name);
+/* "\Sent \Trash" */
+void list_put_uses(struct buf *b, unsigned uses);
+
+/* create-params of CREATE. */
+struct list_create {
+	unsigned uses;
+	bool bad_use; /* one was named that cannot be given: NO [USEATTR] */
+};
+/* [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"], RFC 6154 6 and
+ * RFC 4466 2.2. */
+void list_parse_create(struct cur *c, struct list_create *out);
+
 struct list_row {
 	struct slice name; /* UTF-8, NFC */
 	bool exists;	   /* false: a subscription, or only a parent */

@@ -131,6 +131,51 @@ static void test_limit(void **state)
 	buf_fini(&b);
 }
 
+static int parse_create(const char *text, struct list_create *out)
+{
+	struct cur c = cur_init(slice_cstr(text));
+
+	list_parse_create(&c, out);
+	cur_end(&c);
+	return c.err;
+}
+
+static void test_create(void **state)
+{
+	static const char *const bad[] = {
+		" ",
+		" ()",
+		" (USE)",
+		" (USE ())x",
+		" (USE (Trash))",
+		" (USE (\\Trash )",
+		" (USE (\\))",
+		" (SIZE (1))",
+		" (USE (\\Sent)) ",
+		"(USE ())",
+		" (USE () USE ())",
+	};
+	struct list_create p;
+
+	(void)state;
+	assert_int_equal(parse_create("", &p), 0);
+	assert_int_equal(p.uses, 0);
+	assert_int_equal(parse_create(" (USE ())", &p), 0);
+	assert_false(p.bad_use);
+	assert_int_equal(parse_create(" (use (\\trash \\Sent))", &p), 0);
+	assert_int_equal(p.uses, STORE_USE_TRASH | STORE_USE_SENT);
+	assert_false(p.bad_use);
+	assert_int_equal(parse_create(" (USE (\\Trash \\All))", &p), 0);
+	assert_true(p.bad_use);
+	assert_int_equal(parse_create(" (USE (\\Important))", &p), 0);
+	assert_true(p.bad_use);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		if (parse_create(bad[i], &p) != -EINVAL) {
+			fail_msg("taken: CREATE x%s", bad[i]);
+		}
+	}
+}
+
 /* Names one after the other; "+" subscribed, "-" does not exist, "!" \Junk.
  * What LIST text shows, in short. */
 static void shows(const char *names, const char *text, const char *want)
@@ -290,6 +335,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_create, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_subscribed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_childinfo, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_redundant_childinfo, setup, teardown),

@@ -56,6 +56,31 @@ static void put_new(struct kv_batch *b, struct account_row *row, struct making *
 	}
 }
 
+/* A special use is one mailbox's: the others' rows lose those of uses. */
+static void take_uses(struct store_account *a, const struct store_mailbox *to, unsigned uses,
+		      struct kv_batch *b)
+{
+	list_each(it, &a->boxes) {
+		const struct store_mailbox *m = list_of(it, struct store_mailbox, link);
+
+		if (m != to && (m->uses & uses)) {
+			struct box_row row = { m->uidvalidity, m->uses & ~uses, m->name };
+
+			account_put_box(b, m->id, &row);
+		}
+	}
+}
+
+/* The same in memory. */
+static void uses_taken(struct store_account *a, const struct store_mailbox *to, unsigned uses)
+{
+	list_each(it, &a->boxes) {
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
+
+		m->uses &= m == to ? ~0u : ~uses;
+	}
+}
+
 /* They are durable: into memory. */
 static int add_new(struct store_account *a, const struct making *mk)
 {
@@ -106,10 +131,14 @@ CO_FN static int create_locked(struct store_account *a, struct slice name, unsig
 		r = STORE_LIMIT;
 		if (a->n_boxes + mk->n <= STORE_MAILBOXES_MAX) {
 			put_new(b, &row, mk, uses);
+			take_uses(a, NULL, uses, b);
 			r = commit_list(a, b, &row, e);
 		}
 	}
-	r = r ? r : add_new(a, mk);
+	if (r == 0) {
+		uses_taken(a, NULL, uses);
+		r = add_new(a, mk);
+	}
 	kv_batch_free(&b);
 	free(mk);
 	return r;
@@ -132,6 +161,55 @@ CO_FN int store_mailbox_create(struct store_account *a, struct slice name, unsig
 			}
 			co_mutex_unlock(&a->lock);
 		}
+	}
+	buf_fini(&canon);
+	return r;
+}
+
+/* ---- special uses ------------------------------------------------------- */
+
+CO_FN static int set_uses_locked(struct store_account *a, struct slice name, unsigned uses,
+				 struct err *e)
+{
+	struct store_mailbox *m = account_find(a, name);
+
+	if (a->gone || !m) {
+		return STORE_NOTFOUND;
+	}
+	if (m == a->inbox && uses) {
+		return STORE_FORBIDDEN;
+	}
+	struct box_row row = { m->uidvalidity, uses, m->name };
+	struct kv_batch *b = kv_batch_new(part_account(a->id));
+
+	if (!b) {
+		return -ENOMEM;
+	}
+	take_uses(a, m, uses, b);
+	account_put_box(b, m->id, &row);
+	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "setting a special use");
+
+	kv_batch_free(&b);
+	if (r == 0) {
+		/* Its name cannot have changed: the account is locked. */
+		uses_taken(a, m, uses);
+		m->uses = uses;
+	}
+	return r;
+}
+
+CO_FN int store_mailbox_set_uses(struct store_account *a, struct slice name, unsigned uses,
+				 struct err *e)
+{
+	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
+
+	home_assert(a->home);
+	int r = store_name_canon(name, &canon) ? STORE_NOTFOUND : 0;
+
+	r = r ? r : co_mutex_lock(&a->lock);
+	if (r == 0) {
+		r = set_uses_locked(a, buf_slice(&canon), uses, e);
+		co_mutex_unlock(&a->lock);
 	}
 	buf_fini(&canon);
 	return r;

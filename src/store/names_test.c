@@ -286,6 +286,56 @@ static void test_subscribe(void **state)
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ ");
 }
 
+static unsigned uses(struct env *env, const char *name)
+{
+	struct store_mailbox_info *v;
+	size_t n;
+
+	co_enter();
+	assert_int_equal(store_mailbox_list(env->a, &env->arena, &v, &n, &env->e), 0);
+	for (size_t i = 0; i < n; i++) {
+		if (slice_eq(v[i].name, slice_cstr(name))) {
+			return v[i].uses;
+		}
+	}
+	fail_msg("no %s", name);
+	return 0;
+}
+
+/* A special use is one mailbox's: the last that was given it has it. */
+static void test_uses(void **state)
+{
+	struct env *env = *state;
+
+	co_enter();
+	assert_int_equal(store_mailbox_create(env->a, S("Bin"), STORE_USE_TRASH | STORE_USE_JUNK,
+					      &env->e),
+			 STORE_OK);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(uses(env, "Bin"), STORE_USE_TRASH | STORE_USE_JUNK);
+		assert_int_equal(uses(env, "Trash"), 0);
+		assert_int_equal(uses(env, "Junk"), 0);
+		assert_int_equal(uses(env, "Sent"), STORE_USE_SENT);
+		reopen(env);
+	}
+	assert_int_equal(store_mailbox_set_uses(env->a, S("Junk"), STORE_USE_JUNK | STORE_USE_SENT,
+						&env->e),
+			 STORE_OK);
+	assert_int_equal(store_mailbox_set_uses(env->a, S("INBOX"), STORE_USE_SENT, &env->e),
+			 STORE_FORBIDDEN);
+	assert_int_equal(store_mailbox_set_uses(env->a, S("None"), 0, &env->e), STORE_NOTFOUND);
+	assert_int_equal(store_mailbox_set_uses(env->a, S("Archive"), 0, &env->e), STORE_OK);
+	assert_int_equal(make(env, "Bin"), STORE_EXISTS);
+	assert_int_equal(mv(env, "Bin", "Away/Bin"), STORE_OK);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(uses(env, "Away/Bin"), STORE_USE_TRASH);
+		assert_int_equal(uses(env, "Junk"), STORE_USE_JUNK | STORE_USE_SENT);
+		assert_int_equal(uses(env, "Sent"), 0);
+		assert_int_equal(uses(env, "Archive"), 0);
+		reopen(env);
+	}
+}
+
 static void test_limit(void **state)
 {
 	struct env *env = *state;
@@ -317,6 +367,7 @@ int main(void)
 		T(test_rename_limits),
 		T(test_rename_inbox),
 		T(test_subscribe),
+		T(test_uses),
 		T(test_limit),
 	};
 

@@ -153,9 +153,13 @@ struct store_mailbox_info {
  */
 CO_FN int store_mailbox_list(struct store_account *a, struct arena *arena,
 			     struct store_mailbox_info **out, size_t *n_out, struct err *e);
-/* Creates parents too. EXISTS, BADNAME, LIMIT. */
+/* Creates parents too. Uses (enum store_use) are one mailbox's each: another
+ * that had them loses them in the same commit. EXISTS, BADNAME, LIMIT. */
 CO_FN int store_mailbox_create(struct store_account *a, struct slice name, unsigned uses,
 			       struct err *e);
+/* All the uses of a mailbox; as above. NOTFOUND, FORBIDDEN (INBOX has none). */
+CO_FN int store_mailbox_set_uses(struct store_account *a, struct slice name, unsigned uses,
+				 struct err *e);
 /*
  * NOTFOUND, FORBIDDEN (INBOX). Children stay (RFC 3501 6.3.4). Messages are
  * gone for good when this returns; the name, created again, has a higher
