@@ -19,15 +19,27 @@ static const struct {
 	unsigned states;
 	unsigned enables; /* enum imap_enabled: what ENABLE of it switches on */
 } caps[] = {
-	{ S("IMAP4rev1"), ANY, 0 },  { S("SASL-IR"), PRE, 0 },
-	{ S("LITERAL-"), PRE, 0 },   { S("LITERAL+"), IN, 0 },
-	{ S("ID"), ANY, 0 },	     { S("ENABLE"), ANY, 0 },
-	{ S("IDLE"), IN, 0 },	     { S("NAMESPACE"), IN, 0 },
-	{ S("CHILDREN"), IN, 0 },    { S("SPECIAL-USE"), IN, 0 },
-	{ S("UIDPLUS"), IN, 0 },     { S("MOVE"), IN, 0 },
-	{ S("UNSELECT"), IN, 0 },    { S("LIST-EXTENDED"), IN, 0 },
-	{ S("LIST-STATUS"), IN, 0 }, { S("CREATE-SPECIAL-USE"), IN, 0 },
+	/* One row a line, whatever clang-format thinks of it. */
+	/* clang-format off */
+	{ S("IMAP4rev1"), ANY, 0 },
+	{ S("SASL-IR"), PRE, 0 },
+	{ S("LITERAL-"), PRE, 0 },
+	{ S("LITERAL+"), IN, 0 },
+	{ S("ID"), ANY, 0 },
+	{ S("ENABLE"), ANY, 0 },
+	{ S("IDLE"), IN, 0 },
+	{ S("NAMESPACE"), IN, 0 },
+	{ S("CHILDREN"), IN, 0 },
+	{ S("SPECIAL-USE"), IN, 0 },
+	{ S("UIDPLUS"), IN, 0 },
+	{ S("MOVE"), IN, 0 },
+	{ S("UNSELECT"), IN, 0 },
+	{ S("LIST-EXTENDED"), IN, 0 },
+	{ S("LIST-STATUS"), IN, 0 },
+	{ S("CREATE-SPECIAL-USE"), IN, 0 },
 	{ S("STATUS=SIZE"), IN, 0 },
+	{ S("NOTIFY"), IN, 0 },
+	/* clang-format on */
 };
 
 /* " AUTH=X" for each mechanism. */

@@ -178,6 +178,23 @@ CO_FN static int run(struct fetch *f, const uint32_t *seqs, size_t n)
 	return imap_ok(cmd, "Fetched");
 }
 
+/* run() for the numbers from..to, in pieces. */
+CO_FN static void fetch_range(struct fetch *f, uint32_t from, uint32_t to)
+{
+	uint32_t seqs[FETCH_RUN];
+
+	while (from <= to && imap_conn(f->cmd->s)->err == 0) {
+		size_t n = 0;
+		while (n < FETCH_RUN && from <= to) {
+			seqs[n++] = from++;
+		}
+		free(f->chunk);
+		if (run(f, seqs, n) < 0) {
+			return;
+		}
+	}
+}
+
 /* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / items) */
 CO_FN int imap_cmd_fetch(void *session, void *command)
 {
@@ -210,4 +227,24 @@ CO_FN int imap_cmd_fetch(void *session, void *command)
 	buf_fini(&f->line);
 	free(f->chunk);
 	return r;
+}
+
+CO_FN void imap_fetch_news(struct imap *s, struct slice items, uint32_t from, uint32_t to)
+{
+	struct imap_cmd cmd;
+	struct fetch *f;
+
+	imap_cmd_init(&cmd, s);
+	f = arena_new(&cmd.arena, struct fetch);
+	if (f) {
+		f->cmd = &cmd;
+		buf_init(&f->line, IMAP_BUF_MAX);
+		cmd.c = cur_init(items);
+		fetch_parse_items(f);
+		f->needs &= ~(unsigned)FETCH_SEEN;
+		fetch_range(f, from, to);
+		buf_fini(&f->line);
+		free(f->chunk);
+	}
+	imap_cmd_fini(&cmd);
 }

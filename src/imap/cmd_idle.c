@@ -17,15 +17,18 @@ CO_FN static int wait_done(struct imap_cmd *cmd)
 {
 	struct imap *s = cmd->s;
 	struct conn *c = imap_conn(s);
-	struct co_event *ev = s->view ? store_view_event(s->view) : NULL;
+	struct co_event *ev = imap_notify_event(s);
 	int64_t deadline = clock_in_ms(imap_idle_ms(s));
 
+	if (!ev && s->view) {
+		ev = store_view_event(s->view);
+	}
 	for (;;) {
 		int64_t tick = clock_in_ms(IDLE_TICK_MS);
 		int r;
 		if (ev) {
 			co_event_clear(ev);
-			imap_view_sync(s, &cmd->arena, true, false);
+			imap_news(s, NULL, &cmd->arena, IMAP_NEWS_EXPUNGE);
 		}
 		if (imap_stopping(s)) {
 			return -ESHUTDOWN;

@@ -37,6 +37,7 @@ CO_FN int imap_cmd_create(void *session, void *command)
 	if (params.bad_use) {
 		return imap_no(cmd, "[USEATTR] No mailbox here can have that use");
 	}
+	imap_names(cmd, name);
 	r = store_mailbox_create(s->account, name, params.uses, &e);
 	if (r != STORE_OK) {
 		return imap_store_no(cmd, r, &e);

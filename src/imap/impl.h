@@ -52,7 +52,11 @@ enum imap_enabled {
 	IMAP_EN_UIDONLY = 16
 };
 /* Flag of a verb beyond enum verb_flags: may stand behind UID. */
-enum imap_verb_flag { IMAP_VERB_UID = 0x100 };
+enum imap_verb_flag {
+	IMAP_VERB_UID = 0x100,
+	/* What it does to the selected mailbox is told whatever NOTIFY says. */
+	IMAP_VERB_OWN = 0x200
+};
 
 struct imap {
 	struct session base; /* first */
@@ -69,6 +73,7 @@ struct imap {
 	struct store_mailbox *mbox; /* selected */
 	struct store_view *view;
 	bool readonly;
+	struct imap_notify *notify; /* NOTIFY was used; NULL: it was not */
 };
 
 struct imap_cmd {
@@ -78,8 +83,10 @@ struct imap_cmd {
 	bool uid;    /* UID FETCH and the like */
 	bool secret; /* before login: the text may hold a password */
 	struct arena arena;
-	struct buf text; /* the command as it came, literals in place */
-	struct cur c;	 /* behind the verb */
+	struct buf text;       /* the command as it came, literals in place */
+	struct cur c;	       /* behind the verb */
+	struct slice names[2]; /* mailboxes named in it, the first ones */
+	size_t n_names;
 	/* APPEND: a literal that is announced and not read yet */
 	bool literal;
 	bool literal_sync;
@@ -141,6 +148,8 @@ CO_FN void imap_send_reply(struct imap_cmd *cmd);
  * impossible name).
  */
 bool imap_mailbox_arg(struct imap_cmd *cmd, struct slice *name_out);
+/* The command is about this mailbox: its client needs no news of that. */
+void imap_names(struct imap_cmd *cmd, struct slice name);
 /* The same from bytes (utf8: not modified UTF-7); false if it is not a
  * possible name. */
 bool imap_mailbox_canon(struct arena *a, struct slice raw, bool utf8, struct slice *name_out);
@@ -196,6 +205,41 @@ CO_FN void imap_list_one(struct imap_cmd *cmd, struct slice name, struct slice o
  */
 CO_FN void imap_list_normalized(struct imap_cmd *cmd, struct cur at, struct slice name);
 
+/* ---- notify.c: what NOTIFY changes about news ----------------------------- */
+
+struct imap_notify;
+enum imap_news_how {
+	IMAP_NEWS_EXPUNGE = 1, /* numbers may change now */
+	IMAP_NEWS_UID = 2,     /* the command speaks of UIDs */
+	IMAP_NEWS_OWN = 4      /* the command itself changed the mailbox */
+};
+/*
+ * Tells what is new: in the selected mailbox as imap_view_sync does, or, once
+ * NOTIFY was used, what was asked for and nothing else. cmd: whose reply comes
+ * next, or NULL. STORE_OK, STORE_GONE (a BYE was said).
+ */
+CO_FN int imap_news(struct imap *s, struct imap_cmd *cmd, struct arena *a, unsigned how);
+/* The same between commands. */
+CO_FN void imap_news_idle(struct imap *s);
+/* Set when there may be news between commands; NULL without NOTIFY. */
+struct co_event *imap_notify_event(struct imap *s);
+/* Did the client ask to hear nothing of the selected mailbox? Its view stays
+ * as it is, then, but for what its own commands do. */
+bool imap_notify_frozen(const struct imap *s);
+/* Does the client want to hear of flags in the selected mailbox? */
+bool imap_notify_flags(const struct imap *s);
+/* As if NOTIFY had never been used; for the end of a session. */
+CO_FN void imap_notify_end(struct imap *s);
+
+/* ---- cmd_fetch.c ---------------------------------------------------------- */
+
+/*
+ * FETCH responses with these items (fetch-att, as text of a command that was
+ * parsed once) for the numbers from..to of the view, without a command: for
+ * what NOTIFY and UPDATE tell of new messages. Sets no \Seen.
+ */
+CO_FN void imap_fetch_news(struct imap *s, struct slice items, uint32_t from, uint32_t to);
+
 /* ---- session.c ---------------------------------------------------------- */
 
 /* After a successful login: state, log line, reply. */
@@ -249,6 +293,7 @@ IMAP_HANDLER(imap_cmd_fetch);
 IMAP_HANDLER(imap_cmd_store);
 IMAP_HANDLER(imap_cmd_copy);
 IMAP_HANDLER(imap_cmd_move);
+IMAP_HANDLER(imap_cmd_notify);
 IMAP_HANDLER(imap_cmd_uid);
 
 #endif

@@ -153,5 +153,13 @@ bool imap_mailbox_arg(struct imap_cmd *cmd, struct slice *name_out)
 		imap_no(cmd, "[CANNOT] Not a possible mailbox name");
 		return false;
 	}
+	imap_names(cmd, *name_out);
 	return true;
+}
+
+void imap_names(struct imap_cmd *cmd, struct slice name)
+{
+	if (cmd->n_names < ARRAY_LEN(cmd->names)) {
+		cmd->names[cmd->n_names++] = name;
+	}
 }

@@ -136,7 +136,10 @@ CO_FN static void finish(struct imap_cmd *cmd)
 	unsigned flags = cmd->verb ? cmd->verb->flags : VERB_NO_SYNC;
 
 	if (!s->ending && !cmd->bad && !(flags & VERB_NO_SYNC)) {
-		imap_view_sync(s, &cmd->arena, cmd->uid || !(flags & VERB_USES_SEQS), cmd->uid);
+		imap_news(s, cmd, &cmd->arena,
+			  (cmd->uid || !(flags & VERB_USES_SEQS) ? IMAP_NEWS_EXPUNGE : 0) |
+				  (cmd->uid ? IMAP_NEWS_UID : 0) |
+				  (flags & IMAP_VERB_OWN ? IMAP_NEWS_OWN : 0));
 	}
 	count_error(cmd);
 	imap_send_reply(cmd);
@@ -190,8 +193,15 @@ CO_FN static int wait_command(struct imap *s)
 {
 	struct conn *c = imap_conn(s);
 	int64_t deadline = patience(s);
-	int r = conn_idle(c, NULL, deadline);
+	struct co_event *ev = imap_notify_event(s);
+	int r = conn_idle(c, ev, deadline);
 
+	while (r == STREAM_EVENT) {
+		co_event_clear(ev);
+		imap_news_idle(s);
+		ev = imap_notify_event(s);
+		r = s->ending ? 0 : conn_idle(c, ev, deadline);
+	}
 	if (r == -ETIMEDOUT) {
 		imap_bye(s, "Logged out for inactivity");
 	} else if (r == -ECANCELED) {
@@ -206,7 +216,7 @@ CO_FN static int serve(struct imap *s)
 {
 	while (!imap_stopping(s) && imap_conn(s)->err == 0) {
 		int r = wait_command(s);
-		if (r == 0) {
+		if (r == 0 && !s->ending) {
 			r = one_command(s);
 		}
 		if (r < 0) {
@@ -259,6 +269,7 @@ CO_FN static int imap_run(struct session *session)
 		return SESSION_MOVE;
 	}
 	/* The view and the account belong to this loop: given back here. */
+	imap_notify_end(s);
 	imap_unselect(s);
 	store_account_close(&s->account);
 	say_end(s, r);

@@ -54,7 +54,8 @@ CO_FN static void announce_changed(struct imap *s, struct arena *a, const struct
 	struct slice *names = NULL;
 	size_t n = 0;
 
-	if (d->n_changed == 0 || store_keywords(s->mbox, a, &names, &n) != STORE_OK) {
+	if (d->n_changed == 0 || !imap_notify_flags(s) ||
+	    store_keywords(s->mbox, a, &names, &n) != STORE_OK) {
 		return;
 	}
 	for (size_t i = 0; i < d->n_changed; i++) {
@@ -88,7 +89,7 @@ CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool wi
 	}
 	if (store_mailbox_gone(s->mbox)) {
 		r = STORE_GONE;
-	} else if (store_view_stale(s->view)) {
+	} else if (!imap_notify_frozen(s) && store_view_stale(s->view)) {
 		r = store_view_sync(s->view, expunges, a, &d);
 	}
 	if (r != STORE_OK) {
