@@ -98,6 +98,12 @@ CO_FN int auth_account_remove(struct auth *a, struct slice address, uint64_t *id
 			      struct err *e);
 CO_FN int auth_account_get(struct auth *a, struct slice address, struct arena *arena,
 			   struct auth_account *out);
+/* The same by id; AUTH_NOTFOUND. Asks every domain. */
+CO_FN int auth_account_by_id(struct auth *a, uint64_t id, struct arena *arena,
+			     struct auth_account *out);
+/* The same of a user name as auth_login takes it. */
+CO_FN int auth_account_named(struct auth *a, struct slice user, struct arena *arena,
+			     struct auth_account *out);
 CO_FN int auth_account_password(struct auth *a, struct slice address, struct slice password,
 				struct err *e);
 CO_FN int auth_account_disable(struct auth *a, struct slice address, bool disabled, struct err *e);

@@ -151,13 +151,49 @@ static void test_account_names(void **state)
 	arena_fini(&arena);
 }
 
+/* Its address is want now; NULL: there is no such account. */
+static void by_id(struct auth *a, uint64_t id, const char *want)
+{
+	struct auth_account acc = { 0 };
+	struct arena arena;
+
+	co_enter();
+	arena_init(&arena, 1 << 20);
+	assert_int_equal(auth_account_by_id(a, id, &arena, &acc), want ? 0 : AUTH_NOTFOUND);
+	if (want) {
+		assert_true(slice_eq(acc.address, slice_cstr(want)));
+		assert_true(acc.id == id);
+	}
+	arena_fini(&arena);
+}
+
+static void named(struct auth *a, const char *user, int result, uint64_t want)
+{
+	struct auth_account acc = { 0 };
+	struct arena arena;
+
+	co_enter();
+	arena_init(&arena, 1 << 20);
+	assert_int_equal(auth_account_named(a, slice_cstr(user), &arena, &acc), result);
+	assert_true(acc.id == want);
+	arena_fini(&arena);
+}
+
 static void test_rename_keeps_the_id(void **state)
 {
 	struct auth *a = with_domain(state);
 	uint64_t id = add(a, "bob@example.test");
 
 	co_enter();
+	by_id(a, id, "bob@example.test");
+	by_id(a, id + 1, NULL);
+	named(a, "Bob", AUTH_OK, id);
+	named(a, "bob@EXAMPLE.test", AUTH_OK, id);
+	named(a, "rob", AUTH_NOTFOUND, 0);
+	named(a, "b b", AUTH_INVALID, 0);
+	named(a, "", AUTH_INVALID, 0);
 	assert_int_equal(auth_domain_add(a, S("second.test"), NULL), 0);
+	named(a, "bob", AUTH_NOTFOUND, 0); /* of which domain? */
 	assert_int_equal(auth_account_rename(a, S("bob@example.test"), S("rob@example.test"), NULL),
 			 0);
 	routes(a, "rob@example.test", AUTH_LOCAL, id, 0);
@@ -165,6 +201,7 @@ static void test_rename_keeps_the_id(void **state)
 	assert_int_equal(auth_account_rename(a, S("rob@example.test"), S("rob@second.test"), NULL),
 			 0);
 	routes(a, "rob@second.test", AUTH_LOCAL, id, 0);
+	by_id(a, id, "rob@second.test");
 	routes(a, "rob@example.test", AUTH_UNKNOWN_USER, 0, 0);
 	assert_int_equal(auth_domain_remove(a, S("example.test"), NULL), 0);
 	add(a, "eve@second.test");

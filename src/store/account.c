@@ -22,6 +22,7 @@ static struct store_account *account_new(struct home *h, store_id id)
 	a->home = h;
 	a->id = id;
 	co_mutex_init(&a->lock);
+	co_mutex_init(&a->sharers_lock);
 	list_init(&a->boxes);
 	list_init(&a->watches);
 	list_init(&a->warm);
@@ -48,6 +49,9 @@ static void drop_lists(struct store_account *a)
 	}
 	free(a->subs);
 	a->subs = NULL;
+	free(a->sharers);
+	a->sharers = NULL;
+	a->n_sharers = a->cap_sharers = 0;
 	a->n_subs = a->cap_subs = 0;
 	a->n_boxes = 0;
 	a->inbox = NULL;
@@ -307,6 +311,12 @@ static int load_row(void *arg, struct slice key, struct slice value)
 	case 'D':
 		l->err = load_intent(l, cur_get64be(&c));
 		break;
+	case 'G':
+		l->err = sharer_load(l->a, cur_get64be(&c));
+		break;
+	case 'R': /* behind all 'B' */
+		l->err = acl_load(l->a, cur_get64be(&c), value);
+		break;
 	case 'S':
 		l->err = sub_load(l->a, cur_get32be(&c), value);
 		break;
@@ -361,12 +371,13 @@ CO_FN static int wipe(struct store_account *a, struct err *e)
 		}
 	}
 	struct kv_batch *b[2] = { kv_batch_new(part_account(a->id)), kv_batch_new(part_store()) };
-	struct row_key k = key64('A', a->id);
+	struct row_key k = key64('A', a->id), w = key64('W', a->id);
 
 	r = -ENOMEM;
 	if (b[0] && b[1]) {
 		kv_batch_del_range(b[0], S("A"), S(""));
 		kv_batch_del(b[1], key_slice(&k));
+		kv_batch_del(b[1], key_slice(&w));
 		kv_batch_frees(b[0]);
 		kv_batch_frees(b[1]);
 		r = store_result(kv_commit(s->kv, b, 2), e, "deleting an account");

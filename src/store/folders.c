@@ -30,6 +30,7 @@ struct making {
 	store_id id[STORE_DEPTH_MAX];
 	struct box_row row[STORE_DEPTH_MAX];
 	size_t n;
+	const struct store_mailbox *heir_of; /* whose access list they get */
 };
 
 static void missing_parents(const struct store_account *a, struct slice name, struct making *mk)
@@ -44,15 +45,22 @@ static void missing_parents(const struct store_account *a, struct slice name, st
 	}
 }
 
-/* Rows for all of mk into the batch; *row is the account's new header. */
-static void put_new(struct kv_batch *b, struct account_row *row, struct making *mk,
-		    unsigned uses_of_last)
+/*
+ * Rows for all of mk into the batch; *row is the account's new header. They
+ * inherit the access list of what they are below (RFC 4314 4).
+ */
+static void put_new(const struct store_account *a, struct kv_batch *b, struct account_row *row,
+		    struct making *mk, unsigned uses_of_last)
 {
+	mk->heir_of = mk->n ? acl_above(a, mk->name[0]) : NULL;
 	for (size_t i = 0; i < mk->n; i++) {
 		unsigned uses = i + 1 == mk->n ? uses_of_last : 0;
 
 		mk->row[i] = next_box(row, mk->name[i], uses, &mk->id[i]);
 		account_put_box(b, mk->id[i], &mk->row[i]);
+		if (mk->heir_of && mk->heir_of->n_acl) {
+			acl_put(b, mk->id[i], mk->heir_of->acl, mk->heir_of->n_acl);
+		}
 	}
 }
 
@@ -87,7 +95,7 @@ static int add_new(struct store_account *a, const struct making *mk)
 	for (size_t i = 0; i < mk->n; i++) {
 		struct store_mailbox *m = account_add_box(a, mk->id[i], &mk->row[i]);
 
-		if (!m) {
+		if (!m || (mk->heir_of && acl_keep(m, mk->heir_of->acl, mk->heir_of->n_acl))) {
 			return -ENOMEM;
 		}
 		/* Nothing was ever in it: no need to look. */
@@ -130,7 +138,7 @@ CO_FN static int create_locked(struct store_account *a, struct slice name, unsig
 		mk->name[mk->n++] = name;
 		r = STORE_LIMIT;
 		if (a->n_boxes + mk->n <= STORE_MAILBOXES_MAX) {
-			put_new(b, &row, mk, uses);
+			put_new(a, b, &row, mk, uses);
 			take_uses(a, NULL, uses, b);
 			r = commit_list(a, b, &row, e);
 		}
@@ -222,12 +230,14 @@ CO_FN static int intend(struct store_account *a, const struct store_mailbox *m, 
 	struct kv_batch *b = kv_batch_new(part_account(a->id));
 	struct row_key box = key64('B', m->id);
 	struct row_key intent = key64('D', m->id);
+	struct row_key acl = key64('R', m->id);
 	char version = ROW_VERSION;
 
 	if (!b) {
 		return -ENOMEM;
 	}
 	kv_batch_del(b, key_slice(&box));
+	kv_batch_del(b, key_slice(&acl));
 	kv_batch_put(b, key_slice(&intent), slice_make(&version, 1));
 	kv_batch_frees(b);
 	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "deleting a mailbox");
@@ -409,7 +419,7 @@ CO_FN static int commit_renames(struct store_account *a, struct renaming *rn, st
 	if (!b) {
 		return -ENOMEM;
 	}
-	put_new(b, &row, mk, 0);
+	put_new(a, b, &row, mk, 0);
 	for (size_t i = 0; i < rn->n; i++) {
 		struct box_row box = { rn->box[i]->uidvalidity, rn->box[i]->uses, rn->name[i] };
 

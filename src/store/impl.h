@@ -24,6 +24,7 @@
 #include "base/table.h"
 #include "base/utf8.h"
 #include "kv/kv.h"
+#include "store/acl.h"
 #include "store/store.h"
 
 #define PAGE_UIDS 128			    /* UIDs of one page */
@@ -45,6 +46,7 @@
 /* ---- rows (rows.c) ------------------------------------------------------ */
 
 #define ROW_VERSION 1
+#define ACL_NEGATIVE 1 /* flag of an entry */
 
 struct row_key {
 	char b[16];
@@ -175,6 +177,9 @@ struct store_account {
 	size_t n_subs, cap_subs;
 	uint32_t next_sub;
 	uint64_t reserved_bytes, reserved_messages;
+	struct co_mutex sharers_lock; /* acl.c */
+	store_id *sharers;	      /* who may share something with it */
+	size_t n_sharers, cap_sharers;
 	struct list warm;
 	struct list watches;	 /* watch.c */
 	uint64_t stamp;		 /* counts changes of anything in it */
@@ -201,8 +206,10 @@ struct store_mailbox {
 	store_id id;
 	uint32_t uidvalidity;
 	unsigned uses;
-	struct slice name; /* malloc'ed */
-	unsigned refs;	   /* handles, views, transactions */
+	struct slice name;	     /* malloc'ed */
+	struct store_acl_entry *acl; /* sorted; malloc'ed or NULL */
+	size_t n_acl;
+	unsigned refs; /* handles, views, transactions */
 	enum box_state state;
 	bool gone;
 	bool closing; /* being deleted: takes no more mail */
@@ -276,6 +283,21 @@ void account_put_box(struct kv_batch *b, store_id id, const struct box_row *r);
 /* names.c: one subscription's row. */
 int sub_load(struct store_account *a, uint32_t id, struct slice value);
 void sub_put(struct kv_batch *b, uint32_t id, struct slice name);
+
+/* ---- access (acl.c) ------------------------------------------------------ */
+
+void acl_row_put(const struct store_acl_entry *v, size_t n, struct buf *out);
+/* Up to STORE_ACL_MAX entries. */
+int acl_row_get(struct slice v, struct store_acl_entry *out, size_t *n_out);
+/* The row of a mailbox's list into a batch; an empty list removes it. */
+void acl_put(struct kv_batch *b, store_id box, const struct store_acl_entry *v, size_t n);
+/* Makes it the mailbox's list in memory. 0 or -ENOMEM. */
+int acl_keep(struct store_mailbox *m, const struct store_acl_entry *v, size_t n);
+/* Rows of an account that is being loaded. */
+int acl_load(struct store_account *a, store_id box, struct slice value);
+int sharer_load(struct store_account *a, store_id owner);
+/* The nearest mailbox above this name, or NULL. */
+const struct store_mailbox *acl_above(const struct store_account *a, struct slice name);
 
 /* ---- mailboxes (mailbox.c) ---------------------------------------------- */
 

@@ -76,6 +76,7 @@ void box_free(struct store_mailbox *m)
 	uids_unref(m->cur);
 	free(m->kw);
 	free(m->v);
+	free(m->acl);
 	free((char *)m->name.p);
 	free(m);
 }

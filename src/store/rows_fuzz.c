@@ -100,10 +100,29 @@ static void fuzz_account(struct slice v)
 	}
 }
 
+static void fuzz_acl(struct slice v)
+{
+	static struct store_acl_entry a[STORE_ACL_MAX], b[STORE_ACL_MAX];
+	struct buf out = BUF_INIT(65536);
+	size_t n = 0, again = 0;
+
+	if (acl_row_get(v, a, &n) == 0) {
+		acl_row_put(a, n, &out);
+		assert(acl_row_get(buf_slice(&out), b, &again) == 0);
+		assert(n == again);
+		for (size_t i = 0; i < n; i++) {
+			assert(a[i].who == b[i].who && a[i].negative == b[i].negative &&
+			       a[i].rights == b[i].rights);
+		}
+	}
+	buf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static void (*const row[])(struct slice) = {
-		fuzz_page, fuzz_single, fuzz_vanished, fuzz_keywords, fuzz_head, fuzz_account,
+		fuzz_page, fuzz_single,	 fuzz_vanished, fuzz_keywords,
+		fuzz_head, fuzz_account, fuzz_acl,
 	};
 
 	if (n) {
