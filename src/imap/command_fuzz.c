@@ -6,8 +6,10 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "imap/other.h"
 #include "imap/parse.h"
 #include "imap/pattern.h"
+#include "imap/rights.h"
 #include "imap/search.h"
 #include "imap/write.h"
 
@@ -108,6 +110,32 @@ static void fuzz_dates(struct slice in, struct arena *a)
 	imap_parse_store_flags(&c, a, &f);
 }
 
+/* Rights are written and read again; a user's level has one spelling. */
+static void fuzz_rights(struct slice in)
+{
+	struct buf out = BUF_INIT(1 << 22);
+	struct buf level = BUF_INIT(1 << 22);
+	struct slice user, box;
+	enum store_acl_op op;
+	unsigned rights, again;
+
+	if (rights_parse(in, &op, &rights) == 0 && rights) {
+		rights_put(&out, rights);
+		assert(rights_parse(buf_slice(&out), &op, &again) == 0);
+		assert(op == STORE_ACL_SET && again & rights);
+		buf_reset(&out);
+	}
+	if (other_split(in, &user, &box) != OTHER_NOT) {
+		touch(box);
+	}
+	if (other_get_user(in, &out) == 0) {
+		other_put_user(&level, buf_slice(&out));
+		assert(slice_eq(buf_slice(&level), in));
+	}
+	buf_fini(&level);
+	buf_fini(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct slice in = slice_make((const char *)data, n);
@@ -132,6 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		fuzz_pattern(slice_from(in, 1), &a);
 		break;
 	case 3:
+		fuzz_rights(slice_from(in, 1));
 		fuzz_string(&c, &a);
 		break;
 	case 4:

@@ -5,6 +5,7 @@
 
 #include "imap/impl.h"
 #include "imap/parse.h"
+#include "imap/target.h"
 #include "imap/write.h"
 #include "mime/charset.h"
 
@@ -122,7 +123,7 @@ CO_FN void imap_send_reply(struct imap_cmd *cmd)
 bool imap_mailbox_canon(struct arena *a, struct slice raw, bool utf8, struct slice *name_out)
 {
 	struct buf text = BUF_INIT(4 * STORE_NAME_MAX);
-	struct buf canon = BUF_INIT(4 * STORE_NAME_MAX);
+	struct buf canon = BUF_INIT(8 * STORE_NAME_MAX);
 	bool ok = raw.n <= 4 * STORE_NAME_MAX;
 
 	if (ok && utf8) {
@@ -130,7 +131,7 @@ bool imap_mailbox_canon(struct arena *a, struct slice raw, bool utf8, struct sli
 	} else if (ok) {
 		ok = mutf7_to_utf8(raw, &text) == 0;
 	}
-	ok = ok && !text.err && store_name_canon(buf_slice(&text), &canon) == STORE_OK;
+	ok = ok && !text.err && imap_name_canon(buf_slice(&text), &canon) == STORE_OK;
 
 	if (ok) {
 		*name_out = arena_dup(a, buf_slice(&canon));

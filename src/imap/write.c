@@ -83,7 +83,7 @@ void imap_put_astring(struct buf *b, struct slice s)
 
 void imap_put_mailbox(struct buf *b, struct slice name, bool utf8)
 {
-	struct buf text = BUF_INIT(4 * STORE_NAME_MAX + 64);
+	struct buf text = BUF_INIT(12 * STORE_NAME_MAX);
 
 	if (utf8) {
 		if (slice_has_8bit(name)) {

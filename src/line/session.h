@@ -23,6 +23,8 @@ struct proto_env {
 	struct store *store;
 	struct auth *auth;
 	bool cleartext_loopback; /* logins without TLS from loopback (demo) */
+	/* IMAP: mailboxes can be shared with everybody at once */
+	bool share_with_anyone;
 	/* limits (THREATS 4); 0 takes the default */
 	uint64_t message_max;	  /* 50 MiB */
 	unsigned rcpt_max;	  /* 1000 a message, 100 on submission */

@@ -429,6 +429,7 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CO
 	c->threads = (unsigned)cfg_getint(cfg, "threads");
 	c->log_level = level_of(cfg_getstr(cfg, "log_level"));
 	take_limits(c, cfg_getsec(cfg, "limits"));
+	c->share_with_anyone = cfg_getbool(cfg_getsec(cfg, "imap"), "share_with_anyone");
 	if (n == 0) {
 		listen_everywhere(c);
 	} else {
@@ -465,6 +466,8 @@ static cfg_t *grammar(void)
 				      CFG_INT("connections", 8192, CFGF_NONE),
 				      CFG_INT("connections_per_ip", 30, CFGF_NONE),
 				      CFG_END() };
+	static cfg_opt_t imap[] = { CFG_BOOL("share_with_anyone", cfg_false, CFGF_NONE),
+				    CFG_END() };
 	static cfg_opt_t all[] = { CFG_STR("hostname", NULL, CFGF_NODEFAULT),
 				   CFG_STR("data", CONFIG_DEFAULT_DATA, CFGF_NONE),
 				   CFG_INT("threads", 0, CFGF_NONE),
@@ -473,6 +476,7 @@ static cfg_t *grammar(void)
 				   CFG_SEC("listen", listen_,
 					   CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 				   CFG_SEC("limits", limits, CFGF_NONE),
+				   CFG_SEC("imap", imap, CFGF_NONE),
 				   CFG_END() };
 	cfg_t *cfg = cfg_init(all, CFGF_NONE);
 

@@ -61,6 +61,7 @@ struct config {
 		unsigned connections_per_ip; /* 30; loopback exempt */
 		uint64_t free_space;	     /* floor; 0: the engine's default */
 	} limits;
+	bool share_with_anyone; /* imap */
 };
 
 /*

@@ -61,6 +61,7 @@ static void test_empty_file_is_all_defaults(void **state)
 	assert_int_equal(c->limits.recipients, 1000);
 	assert_int_equal(c->limits.connections, 8192);
 	assert_int_equal(c->limits.connections_per_ip, 30);
+	assert_false(c->share_with_anyone);
 	assert_int_equal(c->threads, 0);
 	assert_int_equal(c->log_level, LOG_INFO);
 	config_free(&c);
@@ -81,6 +82,7 @@ static void test_everything_set(void **state)
 		     "ports = {25, 2525} }\n"
 		     "listen imaps { ports = {1993} }\n"
 		     "listen pop3 { }\n"
+		     "imap { share_with_anyone = true }\n"
 		     "limits { message_size = \"1G\" recipients = 5\n"
 		     " connections = 10 connections_per_ip = 2 "
 		     "free_space = 1024K }\n",
@@ -106,6 +108,7 @@ static void test_everything_set(void **state)
 	assert_int_equal(c->limits.recipients, 5);
 	assert_int_equal(c->limits.connections, 10);
 	assert_int_equal(c->limits.connections_per_ip, 2);
+	assert_true(c->share_with_anyone);
 	config_free(&c);
 }
 
@@ -114,7 +117,7 @@ static void test_bad_lines(void **state)
 	(void)state;
 	refused("hostname = \"a.test\"\nnonsense = 1\n",
 		"2: no such option 'nonsense'; expected one of hostname, "
-		"data, threads, log_level, tls, listen, limits");
+		"data, threads, log_level, tls, listen, limits, imap");
 	refused("limits { rcpts = 1 }\n",
 		"1: no such option 'rcpts'; expected one of message_size, "
 		"free_space, recipients, connections, connections_per_ip");

@@ -246,6 +246,7 @@ CO_FN static int boot(struct server *s)
 		.store = s->site.store,
 		.auth = s->site.auth,
 		.cleartext_loopback = o->cleartext_loopback,
+		.share_with_anyone = o->config->share_with_anyone,
 		.message_max = o->config->limits.message_size,
 		.rcpt_max = o->config->limits.recipients,
 		.greet_wait_ms = GREET_WAIT_MS,

@@ -393,6 +393,7 @@ CO_FN static int commit_acl(struct store_mailbox *m, const struct acl_new *l, st
 	}
 	if (r == 0) {
 		box_publish(m);
+		account_changed(m->a, ACCOUNT_LIST);
 	}
 	return r;
 }

@@ -1,0 +1,58 @@
+/*
+ * target: whose mailbox a name means, what this session may do with it, and
+ * running things where it lives.
+ *
+ * A name is one of the session's own account, or one of another's
+ * ("Other Users/address/mailbox", other.h). Accounts live on loops; a session
+ * is on its own account's, or on that of the account whose mailbox it has
+ * selected. So nothing in this folder touches an account but through
+ * imap_on_account, which runs a function on the account's loop; what such a
+ * function takes and gives are values, memory it allocates is the caller's
+ * arena.
+ *
+ * Without the right to look a mailbox up (l) it is answered as one that does
+ * not exist, byte for byte, whatever the command (THREATS IM-11).
+ */
+#ifndef IMAP_TARGET_H
+#define IMAP_TARGET_H
+
+#include "imap/impl.h"
+#include "store/acl.h"
+
+struct imap_target {
+	struct slice full; /* as the client calls it */
+	store_id account;  /* whose; 0: nobody's, there is nothing */
+	struct slice name; /* in that account */
+	bool mine;
+	bool exists;
+	unsigned rights; /* enum store_right, with this mailbox */
+	unsigned above;	 /* with the nearest one above it */
+};
+
+/* The canonical form of a name in UTF-8, added to out. STORE_OK, _BADNAME. */
+int imap_name_canon(struct slice text, struct buf *out);
+/*
+ * Looks up a name in its canonical form (imap_mailbox_arg, imap_mailbox_canon).
+ * 0, also for what does not exist; <0.
+ */
+CO_FN int imap_target_find(struct imap *s, struct slice full, struct arena *a,
+			   struct imap_target *out, struct err *e);
+/* Does it exist, with all these rights? Else false, with the reply set. */
+bool imap_target_may(struct imap_cmd *cmd, const struct imap_target *t, unsigned rights);
+/* Both. */
+CO_FN bool imap_target(struct imap_cmd *cmd, struct slice full, unsigned rights,
+		       struct imap_target *out);
+/* Is it a mailbox that this session could make? (TRYCREATE) */
+bool imap_target_could_create(const struct imap_target *t);
+
+/* Runs on the account's loop; what a is needed for must be done when it
+ * returns. */
+typedef int imap_account_fn(struct store_account *a, void *arg);
+/* fn's result, or why it could not run: STORE_NOTFOUND, <0. */
+CO_FN int imap_on_account(struct imap *s, store_id account, imap_account_fn *fn, void *arg,
+			  struct err *e);
+
+/* cmd_acl.c: "* MYRIGHTS name rights", line end and all. */
+void imap_put_myrights(struct buf *b, const struct imap *s, const struct imap_target *t);
+
+#endif
