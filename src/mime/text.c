@@ -4,7 +4,8 @@
  * A part's raw body runs through transfer decoding, charset, HTML and case
  * folding in small steps; what is kept between the pieces is a few KiB and
  * the end of the text so far, as long as the needle. Folding reorders marks,
- * so text is cut only before an ASCII character, which starts anew. Called by SEARCH (store, IMAP).
+ * so text is cut only before an ASCII character, which starts anew. Called by
+ * SEARCH and by the store's text index.
  */
 #include "mime/text.h"
 
@@ -17,21 +18,25 @@
 #include "mime/html.h"
 #include "mime/impl.h"
 
-#define STEP 4096	 /* raw bytes taken at once */
+#define STEP MIME_TEXT_STEP
 #define PIECE (4 * STEP) /* text folded at once */
 #define PIECE_MAX (1u << 20)
 
-struct mime_match {
-	struct slice needle;
+struct mime_text {
 	struct codec codec;
 	struct charset *charset;
 	bool is_html;
-	bool found;
 	struct html html;
 	struct buf bytes; /* transfer encoding undone */
 	struct buf utf8;
 	struct buf text; /* readable, not yet folded */
-	struct buf hay;	 /* folded */
+};
+
+struct mime_match {
+	struct slice needle;
+	struct mime_text *text;
+	bool found;
+	struct buf hay; /* folded */
 };
 
 bool mime_part_is_text(const struct mime_part *part)
@@ -48,41 +53,37 @@ static enum codec_kind codec_of(struct slice encoding)
 	return slice_ieq(encoding, S("quoted-printable")) ? CODEC_QP : CODEC_IDENTITY;
 }
 
-struct mime_match *mime_match_new(const struct mime_part *part, struct slice folded_needle)
+struct mime_text *mime_text_new(const struct mime_part *part)
 {
-	struct mime_match *m = calloc(1, sizeof(*m));
+	struct mime_text *t = calloc(1, sizeof(*t));
 	struct slice charset = mime_param_get(part->params, S("charset"));
 
-	if (!m) {
+	if (!t) {
 		return NULL;
 	}
-	m->needle = folded_needle;
-	m->found = folded_needle.n == 0;
-	m->codec.kind = codec_of(part->encoding);
-	m->is_html = slice_ieq(part->type, S("text")) && slice_ieq(part->subtype, S("html"));
-	buf_init(&m->bytes, PIECE_MAX);
-	buf_init(&m->utf8, PIECE_MAX);
-	buf_init(&m->text, PIECE_MAX);
-	buf_init(&m->hay, PIECE_MAX + folded_needle.n);
-	if (charset_new(charset, &m->charset) != 0 &&
-	    charset_new(S("us-ascii"), &m->charset) != 0) {
-		mime_match_free(&m);
+	t->codec.kind = codec_of(part->encoding);
+	t->is_html = slice_ieq(part->type, S("text")) && slice_ieq(part->subtype, S("html"));
+	buf_init(&t->bytes, PIECE_MAX);
+	buf_init(&t->utf8, PIECE_MAX);
+	buf_init(&t->text, PIECE_MAX);
+	if (charset_new(charset, &t->charset) != 0 &&
+	    charset_new(S("us-ascii"), &t->charset) != 0) {
+		mime_text_free(&t);
 	}
-	return m;
+	return t;
 }
 
-void mime_match_free(struct mime_match **mp)
+void mime_text_free(struct mime_text **tp)
 {
-	struct mime_match *m = *mp;
+	struct mime_text *t = *tp;
 
-	if (m) {
-		charset_free(&m->charset);
-		buf_fini(&m->bytes);
-		buf_fini(&m->utf8);
-		buf_fini(&m->text);
-		buf_fini(&m->hay);
-		free(m);
-		*mp = NULL;
+	if (t) {
+		charset_free(&t->charset);
+		buf_fini(&t->bytes);
+		buf_fini(&t->utf8);
+		buf_fini(&t->text);
+		free(t);
+		*tp = NULL;
 	}
 }
 
@@ -105,10 +106,10 @@ static size_t safe_cut(struct slice s)
 	return n > 1 ? n - 1 : s.n;
 }
 
-static void look(struct mime_match *m, bool last)
+/* What is certain of the readable text, folded, goes to out. */
+static void fold(struct mime_text *t, bool last, struct buf *out)
 {
-	struct slice text = buf_slice(&m->text);
-	size_t keep = m->needle.n - 1;
+	struct slice text = buf_slice(&t->text);
 	size_t cut = text.n;
 
 	if (!last) {
@@ -117,38 +118,137 @@ static void look(struct mime_match *m, bool last)
 		}
 		cut = safe_cut(text);
 	}
-	utf8_fold(&m->hay, slice_sub(text, 0, cut));
-	buf_consume(&m->text, cut);
+	utf8_fold(out, slice_sub(text, 0, cut));
+	buf_consume(&t->text, cut);
+}
+
+/* utf8 goes on into text. */
+static void add_text(struct mime_text *t)
+{
+	if (t->is_html) {
+		html_feed(&t->html, buf_slice(&t->utf8), &t->text);
+	} else {
+		buf_add(&t->text, buf_slice(&t->utf8));
+	}
+	buf_reset(&t->utf8);
+}
+
+static void add_bytes(struct mime_text *t)
+{
+	charset_feed(t->charset, buf_slice(&t->bytes), &t->utf8);
+	buf_reset(&t->bytes);
+	add_text(t);
+}
+
+/* At most STEP bytes. */
+static void step(struct mime_text *t, struct slice raw, struct buf *out)
+{
+	codec_feed(&t->codec, &t->bytes, raw);
+	add_bytes(t);
+	fold(t, false, out);
+}
+
+void mime_text_feed(struct mime_text *t, struct slice raw, struct buf *out)
+{
+	for (; raw.n; raw = slice_from(raw, STEP)) {
+		step(t, slice_sub(raw, 0, STEP), out);
+	}
+}
+
+void mime_text_end(struct mime_text *t, struct buf *out)
+{
+	codec_end(&t->codec, &t->bytes);
+	add_bytes(t);
+	charset_end(t->charset, &t->utf8);
+	add_text(t);
+	html_end(&t->html, &t->text);
+	fold(t, true, out);
+}
+
+/* ---- pieces ---------------------------------------------------------------- */
+
+/* The next part in document order. */
+static const struct mime_part *next_part(const struct mime_part *p)
+{
+	if (p->children) {
+		return p->children;
+	}
+	while (p && !p->next) {
+		p = p->parent;
+	}
+	return p ? p->next : NULL;
+}
+
+bool mime_text_next(const struct mime_tree *tree, const struct mime_part **at,
+		    struct mime_text_piece *out)
+{
+	const struct mime_part *p = *at ? next_part(*at) : tree->root;
+
+	for (; p; p = next_part(p)) {
+		*at = p;
+		if (p->kind == MIME_MESSAGE && p->children) {
+			const struct mime_part *inner = p->children;
+
+			*out = (struct mime_text_piece){ NULL, inner->header_off,
+							 MIN(inner->header_len, MIME_HEADER_MAX) };
+			return true;
+		}
+		if (mime_part_is_text(p)) {
+			*out = (struct mime_text_piece){ p, p->body_off, p->body_len };
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- matching -------------------------------------------------------------- */
+
+struct mime_match *mime_match_new(const struct mime_part *part, struct slice folded_needle)
+{
+	struct mime_match *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		return NULL;
+	}
+	m->needle = folded_needle;
+	m->found = folded_needle.n == 0;
+	buf_init(&m->hay, 16 * PIECE_MAX + folded_needle.n);
+	m->text = mime_text_new(part);
+	if (!m->text) {
+		mime_match_free(&m);
+	}
+	return m;
+}
+
+void mime_match_free(struct mime_match **mp)
+{
+	struct mime_match *m = *mp;
+
+	if (m) {
+		mime_text_free(&m->text);
+		buf_fini(&m->hay);
+		free(m);
+		*mp = NULL;
+	}
+}
+
+static void look(struct mime_match *m)
+{
+	size_t keep = m->needle.n - 1;
+
 	m->found = slice_find(buf_slice(&m->hay), m->needle) != SIZE_MAX;
 	if (m->hay.n > keep) {
 		buf_consume(&m->hay, m->hay.n - keep);
 	}
 }
 
-/* utf8 goes on into text. */
-static void add_text(struct mime_match *m)
-{
-	if (m->is_html) {
-		html_feed(&m->html, buf_slice(&m->utf8), &m->text);
-	} else {
-		buf_add(&m->text, buf_slice(&m->utf8));
-	}
-	buf_reset(&m->utf8);
-}
-
-static void add_bytes(struct mime_match *m)
-{
-	charset_feed(m->charset, buf_slice(&m->bytes), &m->utf8);
-	buf_reset(&m->bytes);
-	add_text(m);
-}
-
 bool mime_match_feed(struct mime_match *m, struct slice raw)
 {
 	while (raw.n && !m->found) {
-		codec_feed(&m->codec, &m->bytes, slice_sub(raw, 0, STEP));
-		add_bytes(m);
-		look(m, false);
+		step(m->text, slice_sub(raw, 0, STEP), &m->hay);
+		if (m->hay.n >= m->needle.n) {
+			look(m);
+		}
 		raw = slice_from(raw, STEP);
 	}
 	return m->found;
@@ -157,32 +257,33 @@ bool mime_match_feed(struct mime_match *m, struct slice raw)
 bool mime_match_end(struct mime_match *m)
 {
 	if (!m->found) {
-		codec_end(&m->codec, &m->bytes);
-		add_bytes(m);
-		charset_end(m->charset, &m->utf8);
-		add_text(m);
-		html_end(&m->html, &m->text);
-		look(m, true);
+		mime_text_end(m->text, &m->hay);
+		look(m);
 	}
 	return m->found;
 }
 
 /* ---- headers ------------------------------------------------------------- */
 
-/* Is the needle in text, decoded and folded? */
-static bool text_has(struct slice text, struct slice needle)
+void mime_header_text(struct slice field, struct buf *out)
 {
-	struct buf flat = BUF_INIT(text.n + 1);
-	struct buf decoded = BUF_INIT(text.n * 4 + 64);
-	struct buf folded = BUF_INIT(text.n * 16 + 64);
-	bool found;
+	struct buf flat = BUF_INIT(field.n + 1);
+	struct buf decoded = BUF_INIT(field.n * 4 + 64);
 
-	mime_unfold(text, &flat);
+	mime_unfold(field, &flat);
 	mime_decode_text(buf_slice(&flat), &decoded);
-	utf8_fold(&folded, buf_slice(&decoded));
-	found = slice_find(buf_slice(&folded), needle) != SIZE_MAX;
+	utf8_fold(out, buf_slice(&decoded));
 	buf_fini(&flat);
 	buf_fini(&decoded);
+}
+
+static bool text_has(struct slice field, struct slice needle)
+{
+	struct buf folded = BUF_INIT(field.n * 48 + 64);
+	bool found;
+
+	mime_header_text(field, &folded);
+	found = slice_find(buf_slice(&folded), needle) != SIZE_MAX;
 	buf_fini(&folded);
 	return found;
 }

@@ -2,11 +2,43 @@
  * text: the searchable text of a message: headers decoded, text parts with
  * their transfer encoding and charset undone, HTML without its tags, nested
  * messages included. For IMAP SEARCH BODY/TEXT now, an index later.
+ *
+ * There is one reading of it, here: the matcher looks through what mime_text
+ * makes, and an index keeps the words of it, so that the two agree.
  */
 #ifndef MIME_TEXT_H
 #define MIME_TEXT_H
 
 #include "mime/mime.h"
+
+/*
+ * One part's raw body to readable folded text (utf8_fold), streaming. The
+ * text does not depend on the pieces it is fed in, if all but the last are
+ * multiples of MIME_TEXT_STEP long.
+ */
+#define MIME_TEXT_STEP 4096
+struct mime_text;
+/* NULL: out of memory. The part must outlive it. */
+struct mime_text *mime_text_new(const struct mime_part *part);
+/* Adds what is certain to out. */
+void mime_text_feed(struct mime_text *t, struct slice raw, struct buf *out);
+/* The rest. */
+void mime_text_end(struct mime_text *t, struct buf *out);
+void mime_text_free(struct mime_text **tp);
+/* One field (or a field's body): unfolded, decoded, folded. */
+void mime_header_text(struct slice field, struct buf *out);
+
+/*
+ * The pieces of a message that SEARCH BODY looks through, in order: bodies of
+ * text parts, and headers of messages within it (part NULL). *at begins as
+ * NULL. False: no more.
+ */
+struct mime_text_piece {
+	const struct mime_part *part;
+	uint64_t off, len;
+};
+bool mime_text_next(const struct mime_tree *tree, const struct mime_part **at,
+		    struct mime_text_piece *out);
 
 /*
  * A streaming matcher over one part's raw body: decodes as it goes and looks
