@@ -126,6 +126,7 @@ struct store_mailbox *account_add_box(struct store_account *a, store_id id, cons
 	list_init(&m->pipe);
 	list_init(&m->views);
 	list_init(&m->warm);
+	list_init(&m->text.due);
 	if (table_put(&a->by_name, m->name, m, NULL)) {
 		goto fail;
 	}

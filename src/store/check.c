@@ -190,6 +190,9 @@ static int first_row(void *arg, struct slice key, struct slice value)
 		break;
 	case 'M':
 		break; /* second pass */
+	case 'E':
+	case 'W':
+		break; /* derived */
 	default:
 		problem(c, "unknown row kind %d", key.p[0]);
 	}

@@ -143,6 +143,11 @@ struct home {
 	size_t n_warm_accounts;
 	struct list warm_boxes;
 	size_t n_warm_boxes;
+	/* text_home.c: the indexer */
+	bool text_on;
+	struct list text_due;
+	struct co_event text_wake;
+	struct co_post text_post;
 };
 
 struct store {
@@ -200,6 +205,14 @@ struct uids {
 	uint32_t *v;
 };
 
+/* What the derived data for searching needs of a mailbox. */
+struct box_text {
+	bool busy;	 /* somebody writes index rows */
+	uint32_t bad;	 /* a segment that cannot be read, or 0 */
+	struct list due; /* home's text_due */
+	int64_t at;	 /* when the indexer is to look at it */
+};
+
 struct store_mailbox {
 	struct store_account *a;
 	struct list link; /* a->boxes; alone once gone */
@@ -237,6 +250,7 @@ struct store_mailbox {
 	struct list views;
 	uint64_t stamp; /* of the last change of its messages */
 	struct list warm;
+	struct box_text text;
 };
 
 static inline struct store *box_store(const struct store_mailbox *m)
@@ -411,6 +425,15 @@ enum account_change {
 void account_changed(struct store_account *a, enum account_change what);
 /* Wakes who watches; the stamps are set. */
 void account_wake(struct store_account *a);
+
+/* ---- searching (text_home.c) -------------------------------------------- */
+
+#define TEXT_REST_MS 5000	 /* so long after the last change */
+#define TEXT_REST_LIGHT_MS 60000 /* of a mailbox nobody looks at */
+/* The indexer, if it runs, is to look at the mailbox after so long. */
+void text_touch(struct store_mailbox *m, int64_t rest_ms);
+/* It is about to be freed. */
+void text_forget(struct store_mailbox *m);
 
 /* ---- writing ------------------------------------------------------------ */
 

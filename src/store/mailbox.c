@@ -66,6 +66,7 @@ void box_unref(struct store_mailbox *m)
 void box_free(struct store_mailbox *m)
 {
 	assert(m->refs == 0);
+	text_forget(m);
 	if (!list_empty(&m->warm)) {
 		list_del(&m->warm);
 		m->a->home->n_warm_boxes--;
@@ -490,6 +491,9 @@ CO_FN int box_load(struct store_mailbox *m, struct err *e)
 		r = STORE_GONE;
 	} else if (m->state == BOX_LIGHT) {
 		r = make_loaded(m, e);
+		if (r == 0) {
+			text_touch(m, TEXT_REST_MS);
+		}
 	}
 	co_mutex_unlock(&m->lock);
 	return r;

@@ -17,6 +17,7 @@ static void home_init(struct home *h, struct store *s, struct co_loop *loop)
 	table_init(&h->accounts);
 	list_init(&h->warm_accounts);
 	list_init(&h->warm_boxes);
+	list_init(&h->text_due);
 }
 
 static void home_fini(struct home *h)

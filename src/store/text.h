@@ -77,4 +77,13 @@ struct store_text_hits {
 CO_FN int store_text_find(struct store_mailbox *m, const struct store_text_query *q,
 			  struct arena *a, struct store_text_hits *out, struct err *e);
 
+/*
+ * Starts an indexer in each home that has a loop: it indexes what came to rest,
+ * in the background, and ends with its loop. Any thread; once.
+ */
+void store_text_start(struct store *s);
+/* Brings index and summaries of a mailbox up to date now. 0, STORE_GONE,
+ * STORE_FULL, <0. For tests and tools. */
+CO_FN int store_text_index(struct store_mailbox *m, struct err *e);
+
 #endif

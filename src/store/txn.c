@@ -327,6 +327,9 @@ static void apply(struct txn *t)
 	if (t->n_add) {
 		atomic_fetch_add(&box_store(m)->n_delivered, t->n_add);
 	}
+	if (t->n_add || t->n_del) {
+		text_touch(m, m->state == BOX_LOADED ? TEXT_REST_MS : TEXT_REST_LIGHT_MS);
+	}
 }
 
 /* Applies what is answered, from the front, as far as there is no gap. */
