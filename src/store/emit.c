@@ -278,6 +278,7 @@ static void emit_page(struct emit *x, const struct page_mark *pm)
 	if (n == 0) {
 		del_row(x, key32('F', pm->page));
 		del_row(x, key32('P', pm->page));
+		del_rows(x, 'E', pm->page, pm->page);
 		return;
 	}
 	buf_reset(&x->row);

@@ -211,6 +211,7 @@ struct box_text {
 	uint32_t bad;	 /* a segment that cannot be read, or 0 */
 	struct list due; /* home's text_due */
 	int64_t at;	 /* when the indexer is to look at it */
+	uint32_t summed; /* summaries of all below were seen to be kept */
 };
 
 struct store_mailbox {

@@ -160,11 +160,206 @@ static void test_store(void **state)
 	assert_int_equal(x.n, 1);
 }
 
+/* ---- kept summaries ---------------------------------------------------------- */
+
+static void same(struct slice a, struct slice b, const char *what)
+{
+	if (!slice_eq(a, b) || !a.p != !b.p) {
+		fail_msg("%s: '%.*s' is not '%.*s'", what, SLICE_ARG(a), SLICE_ARG(b));
+	}
+}
+
+static void same_summary(const struct store_summary *a, const struct store_summary *b)
+{
+	assert_int_equal(a->uid, b->uid);
+	same(a->from, b->from, "from");
+	same(a->to, b->to, "to");
+	same(a->cc, b->cc, "cc");
+	same(a->bcc, b->bcc, "bcc");
+	same(a->subject, b->subject, "subject");
+	same(a->sort_from, b->sort_from, "sort_from");
+	same(a->sort_to, b->sort_to, "sort_to");
+	same(a->sort_cc, b->sort_cc, "sort_cc");
+	same(a->display_from, b->display_from, "display_from");
+	same(a->display_to, b->display_to, "display_to");
+	same(a->base_subject, b->base_subject, "base_subject");
+	same(a->message_id, b->message_id, "message_id");
+	same(a->references, b->references, "references");
+	assert_int_equal(a->is_reply, b->is_reply);
+	assert_int_equal(a->sent, b->sent);
+	assert_int_equal(a->zone, b->zone);
+	assert_memory_equal(a->thread, b->thread, 16);
+}
+
+static void add_field(struct rng *rng, struct buf *b, const char *name)
+{
+	static const char *const words[] = { "Re: ",	   "[list] ", "Fwd: ", "x@y.test",
+					     "A <a@b>",	   ", ",      " ",     "=?utf-8?q?=C3=A4?=",
+					     "\r\n ",	   "<1@2> ",  "<3@4>", "J\xc3\xb6rg <j@k>",
+					     "\"q\" <q@r>" };
+
+	if (rng_below(rng, 3) == 0) {
+		return;
+	}
+	buf_printf(b, "%s: ", name);
+	for (unsigned n = rng_below(rng, 5); n; n--) {
+		buf_adds(b, words[rng_below(rng, ARRAY_LEN(words))]);
+	}
+	if (rng_below(rng, 40) == 0) { /* longer than is kept */
+		for (unsigned i = 0; i < SUMMARY_ENTRY_MAX; i++) {
+			buf_addc(b, 'x');
+		}
+	}
+	buf_adds(b, "\r\n");
+}
+
+static void random_mail(struct rng *rng, struct buf *b)
+{
+	static const char *const names[] = { "From",	   "To",	 "Cc",
+					     "Bcc",	   "Subject",	 "To",
+					     "Message-ID", "References", "In-Reply-To" };
+
+	buf_reset(b);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		add_field(rng, b, names[i]);
+	}
+	if (rng_below(rng, 2)) {
+		buf_printf(b, "Date: Mon, %02u Jan 2006 15:04:05 %s\r\n", 1 + rng_below(rng, 28),
+			   rng_below(rng, 2) ? "+0130" : "-0500");
+	}
+	buf_adds(b, "\r\nbody\r\n");
+}
+
+struct check {
+	struct env *env;
+	const uint32_t *uids;
+	size_t n, at;
+	unsigned opened;
+};
+
+/* What was given must be what the message says. */
+static int check_one(void *arg, const struct store_summary *s)
+{
+	struct check *c = arg;
+	struct arena_mark mark = arena_mark(&c->env->arena);
+	const struct msg *msg = box_find(c->env->m, s->uid);
+	struct store_summary want;
+	char text[65536];
+	ssize_t n;
+
+	co_enter();
+	while (c->at < c->n && c->uids[c->at] != s->uid) {
+		c->at++;
+	}
+	assert_true(c->at < c->n);
+	n = store_read(c->env->m, s->uid, 0, text, sizeof(text), &c->env->e);
+	assert_true(n > 0);
+	assert_int_equal(summary_make(slice_make(text, (size_t)n), s->uid, msg->blob.b,
+				      &c->env->arena, &want),
+			 0);
+	same_summary(s, &want);
+	arena_reset(&c->env->arena, mark);
+	c->opened++;
+	return 0;
+}
+
+static unsigned check_all(struct env *env)
+{
+	uint32_t uids[2000];
+	struct check c = { env, uids, 0, 0, 0 };
+
+	co_enter();
+	for (size_t i = 0; i < env->m->n; i++) {
+		if (env->m->v[i].gone_at == 0) {
+			uids[c.n++] = env->m->v[i].uid;
+		}
+	}
+	assert_int_equal(store_summaries(env->m, uids, c.n, check_one, &c, &env->e), 0);
+	assert_int_equal(c.opened, c.n);
+	return c.opened;
+}
+
+static int count_row(void *arg, struct slice key, struct slice value)
+{
+	(void)key;
+	(void)value;
+	++*(unsigned *)arg;
+	return 0;
+}
+
+static unsigned kept_rows(struct env *env)
+{
+	unsigned n = 0;
+
+	co_enter();
+	kv_scan_prefix(env->en.kv, part_mailbox(1, env->m->id), S("E"), count_row, &n);
+	return n;
+}
+
+static void damage_row(struct env *env, uint32_t page, unsigned part, bool lose)
+{
+	struct kv_batch *b = kv_batch_new(part_mailbox(1, env->m->id));
+	struct row_key k = summary_key(page, part);
+	struct buf v = BUF_INIT(1 << 20);
+
+	co_enter();
+	if (kv_get(env->en.kv, part_mailbox(1, env->m->id), key_slice(&k), &v) == KV_OK) {
+		v.p[v.n / 2] ^= 1;
+		if (lose) {
+			kv_batch_del(b, key_slice(&k));
+		} else {
+			kv_batch_put(b, key_slice(&k), buf_slice(&v));
+		}
+		assert_int_equal(kv_commit(env->en.kv, &b, 1), 0);
+	}
+	kv_batch_free(&b);
+	buf_fini(&v);
+}
+
+static void test_kept(void **state)
+{
+	struct env *env = *state;
+	struct rng rng = { rand_u64() | 1 };
+	struct buf b = BUF_INIT(1 << 20);
+	uint32_t gone[300];
+
+	co_enter();
+	print_message("seed %llu\n", (unsigned long long)rng.x);
+	for (unsigned i = 0; i < 600; i++) {
+		random_mail(&rng, &b);
+		assert_int_equal(t_append(env->m, buf_cstr(&b), (struct store_flags){ 0 }, NULL),
+				 0);
+	}
+	assert_int_equal(kept_rows(env), 0);
+	check_all(env);
+	assert_true(kept_rows(env) >= 5); /* the search kept what it made */
+	check_all(env);
+	for (unsigned i = 0; i < 8; i++) {
+		damage_row(env, i % 4, i % 2, rng_below(&rng, 2));
+		check_all(env);
+	}
+	for (unsigned i = 0; i < 300; i++) {
+		gone[i] = i * 2 + 1;
+	}
+	assert_int_equal(store_expunge(env->m, gone, 300, false, NULL, &env->e), 0);
+	check_all(env);
+	for (unsigned i = 0; i < 30; i++) {
+		random_mail(&rng, &b);
+		assert_int_equal(t_append(env->m, buf_cstr(&b), (struct store_flags){ 0 }, NULL),
+				 0);
+		assert_int_equal(store_text_index(env->m, &env->e), 0);
+	}
+	check_all(env);
+	assert_int_equal(store_expunge(env->m, NULL, 0, false, NULL, &env->e), 0);
+	assert_int_equal(kept_rows(env), 0);
+	buf_fini(&b);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_fields), T(test_absent), T(test_thread),
-					    T(test_store) };
+					    T(test_store), T(test_kept) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
