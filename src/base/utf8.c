@@ -5,8 +5,11 @@
  */
 #include "base/utf8.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unicase.h>
+#include <unictype.h>
 #include <uninorm.h>
 
 #include "base/err.h"
@@ -122,22 +125,14 @@ static void add_title(struct buf *b, struct slice s)
 	}
 }
 
-int utf8_fold(struct buf *b, struct slice s)
+/* Any valid text, by the library: some microseconds. */
+static int fold_any(struct buf *b, struct slice s)
 {
 	struct buf title = BUF_INIT(4 * s.n + 4);
 	uint8_t *plain = NULL;
 	uint8_t *folded = NULL;
 	size_t n = 0;
 
-	if (!slice_has_8bit(s)) {
-		for (size_t i = 0; i < s.n; i++) {
-			buf_addc(b, (char)ascii_lower((unsigned char)s.p[i]));
-		}
-		return 0;
-	}
-	if (!utf8_valid(s)) {
-		return -EINVAL;
-	}
 	add_title(&title, s);
 	if (!title.err) {
 		plain = u8_normalize(UNINORM_NFKD, (const uint8_t *)title.p, title.n, NULL, &n);
@@ -148,4 +143,133 @@ int utf8_fold(struct buf *b, struct slice s)
 	free(plain);
 	buf_fini(&title);
 	return add_answer(b, folded, n);
+}
+
+/*
+ * What a character becomes that stands alone, remembered: mail is full of a
+ * few accented letters and quotes. One whose folding begins with a combining
+ * mark does not stand alone (marks are put in order across characters).
+ */
+#define REMEMBERED 0x3100
+#define REMEMBERED_BYTES 14
+
+struct remembered {
+	atomic_uchar state; /* 0 not looked up, 1 stands alone, 2 does not */
+	unsigned char n;
+	char b[REMEMBERED_BYTES];
+};
+
+static struct remembered remembered[REMEMBERED];
+static pthread_mutex_t remembering = PTHREAD_MUTEX_INITIALIZER;
+
+static bool starts_with_mark(struct slice s)
+{
+	return s.n == 0 || uc_combining_class((ucs4_t)utf8_next(&s)) != 0;
+}
+
+static unsigned char look_up(uint32_t cp)
+{
+	struct remembered *r = &remembered[cp];
+	struct buf in = BUF_INIT(8), out = BUF_INIT(64);
+	unsigned char state = 2;
+
+	utf8_add(&in, cp);
+	if (fold_any(&out, buf_slice(&in)) == 0 && out.err == 0 && out.n <= REMEMBERED_BYTES &&
+	    !starts_with_mark(buf_slice(&out))) {
+		pthread_mutex_lock(&remembering);
+		if (atomic_load(&r->state) == 0) {
+			memcpy(r->b, out.p, out.n);
+			r->n = (unsigned char)out.n;
+		}
+		state = 1;
+	} else {
+		pthread_mutex_lock(&remembering);
+	}
+	atomic_store_explicit(&r->state, state, memory_order_release);
+	pthread_mutex_unlock(&remembering);
+	buf_fini(&in);
+	buf_fini(&out);
+	return state;
+}
+
+/* A run without ASCII; false: a character in it does not stand alone. */
+static bool fold_known(struct buf *b, struct slice run)
+{
+	while (run.n) {
+		const char *p = run.p;
+		uint32_t cp = (uint32_t)utf8_next(&run);
+
+		if (cp >= 0x4e00 && cp < 0xa000) { /* unified ideographs stay */
+			buf_add(b, slice_make(p, (size_t)(run.p - p)));
+			continue;
+		}
+		if (cp >= REMEMBERED) {
+			return false;
+		}
+		struct remembered *r = &remembered[cp];
+		unsigned char state = atomic_load_explicit(&r->state, memory_order_acquire);
+
+		if ((state ? state : look_up(cp)) != 1) {
+			return false;
+		}
+		buf_add(b, slice_make(r->b, r->n));
+	}
+	return true;
+}
+
+static size_t ascii_run(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && !((unsigned char)s.p[n] & 0x80)) {
+		n++;
+	}
+	return n;
+}
+
+static size_t other_run(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && (unsigned char)s.p[n] & 0x80) {
+		n++;
+	}
+	return n;
+}
+
+static void fold_ascii(struct buf *b, struct slice s)
+{
+	char *p = s.n ? buf_reserve(b, s.n) : NULL;
+
+	for (size_t i = 0; p && i < s.n; i++) {
+		p[i] = (char)ascii_lower((unsigned char)s.p[i]);
+	}
+	if (p) {
+		buf_commit(b, s.n);
+	}
+}
+
+/* ASCII never changes with what is around it, so runs fold by themselves. */
+int utf8_fold(struct buf *b, struct slice s)
+{
+	int r = 0;
+
+	if (slice_has_8bit(s) && !utf8_valid(s)) {
+		return -EINVAL;
+	}
+	while (s.n && r == 0) {
+		size_t n = ascii_run(s);
+
+		fold_ascii(b, slice_sub(s, 0, n));
+		s = slice_from(s, n);
+		n = other_run(s);
+		size_t at = b->n;
+
+		if (!fold_known(b, slice_sub(s, 0, n))) {
+			buf_truncate(b, b->err ? b->n : at);
+			r = fold_any(b, slice_sub(s, 0, n));
+		}
+		s = slice_from(s, n);
+	}
+	return r;
 }

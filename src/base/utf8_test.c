@@ -2,6 +2,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <unicase.h>
+#include <uninorm.h>
+
 #include <cmocka.h>
 
 #include "base/err.h"
@@ -146,6 +150,58 @@ static void test_fold(void **state)
 	buf_fini(&b);
 }
 
+/* What RFC 5051 and full folding say, of the whole text at once. */
+static void fold_at_once(struct buf *b, struct slice s)
+{
+	struct buf title = BUF_INIT(1 << 16);
+	uint8_t *plain, *folded;
+	size_t n;
+
+	while (s.n) {
+		utf8_add(&title, uc_totitle((ucs4_t)utf8_next(&s)));
+	}
+	plain = u8_normalize(UNINORM_NFKD, (const uint8_t *)title.p, title.n, NULL, &n);
+	folded = u8_casefold(plain, n, NULL, UNINORM_NFKD, NULL, &n);
+	buf_add(b, slice_make((const char *)folded, n));
+	free(plain);
+	free(folded);
+	buf_fini(&title);
+}
+
+/* Folding run by run is folding the whole, whatever stands beside what. */
+static void test_fold_runs(void **state)
+{
+	uint64_t x = 88172645463325252u;
+	uint32_t kinds[] = { 0x80, 0x180, 0x800, 0x3100, 0xa000, 0x20000 };
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++) {
+		struct buf in = BUF_INIT(4096), got = BUF_INIT(65536), want = BUF_INIT(65536);
+		uint32_t top = kinds[i % (sizeof(kinds) / sizeof(kinds[0]))];
+
+		for (unsigned k = 0; k < 12; k++) {
+			x ^= x << 13;
+			x ^= x >> 7;
+			x ^= x << 17;
+			uint32_t cp = 1 + (uint32_t)(x >> 33) % (x & 4 ? 0x80 : top - 1);
+
+			if (x % 7 == 0) {
+				cp = 0x300 + cp % 0x70; /* combining marks */
+			}
+			if (cp < 0xd800 || cp > 0xdfff) {
+				utf8_add(&in, cp);
+			}
+		}
+		assert_int_equal(utf8_fold(&got, buf_slice(&in)), 0);
+		fold_at_once(&want, buf_slice(&in));
+		assert_int_equal(got.n, want.n);
+		assert_memory_equal(got.p, want.p, want.n);
+		buf_fini(&in);
+		buf_fini(&got);
+		buf_fini(&want);
+	}
+}
+
 /* The longest a text can grow by folding. */
 static void test_fold_growth(void **state)
 {
@@ -170,9 +226,10 @@ static void test_fold_growth(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_edges),  cmocka_unit_test(test_all),
-		cmocka_unit_test(test_repair), cmocka_unit_test(test_nfc),
-		cmocka_unit_test(test_fold),   cmocka_unit_test(test_fold_growth),
+		cmocka_unit_test(test_edges),	  cmocka_unit_test(test_all),
+		cmocka_unit_test(test_repair),	  cmocka_unit_test(test_nfc),
+		cmocka_unit_test(test_fold),	  cmocka_unit_test(test_fold_growth),
+		cmocka_unit_test(test_fold_runs),
 	};
 
 	return cmocka_run_group_tests_name("base/utf8", tests, NULL, NULL);
