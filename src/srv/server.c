@@ -23,6 +23,7 @@
 #include "io/listen.h"
 #include "srv/conns.h"
 #include "srv/control.h"
+#include "store/text.h"
 
 #define GREET_WAIT_MS 1000 /* strangers that speak first are refused */
 #define STOP_MS (10 * 1000)
@@ -314,6 +315,7 @@ CO_FN static void serve(struct server *s)
 	}
 	if (s->result == 0) {
 		log_start(s);
+		store_text_start(s->site.store);
 		if (s->o->ready) {
 			s->o->ready(s->o->arg, &s->ports);
 		}

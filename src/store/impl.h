@@ -210,6 +210,7 @@ struct box_text {
 	bool busy;	 /* somebody writes index rows */
 	uint32_t bad;	 /* a segment that cannot be read, or 0 */
 	struct list due; /* home's text_due */
+	int64_t since;	 /* on that list */
 	int64_t at;	 /* when the indexer is to look at it */
 	uint32_t summed; /* summaries of all below were seen to be kept */
 };

@@ -79,6 +79,57 @@ static void plan(struct finder *f, struct buf *scratch)
 
 /* ---- one block ---------------------------------------------------------------- */
 
+typedef unsigned char lanes __attribute__((vector_size(16)));
+
+/* Bytes at p that are c: 0xff, else 0. */
+static lanes equal_at(const char *p, unsigned char c)
+{
+	lanes v, all = { c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c };
+
+	memcpy(&v, p, sizeof(v));
+	return (lanes)(v == all);
+}
+
+/*
+ * As slice_find, but for short patterns in much text it looks at 16 places at
+ * once, for the pattern's first byte and its last (memmem: 0.8 GB/s here).
+ */
+static size_t find_from(struct slice text, size_t from, struct slice pattern)
+{
+	unsigned char first = (unsigned char)pattern.p[0];
+	unsigned char last = (unsigned char)pattern.p[pattern.n - 1];
+
+	for (; from + pattern.n + 16 <= text.n; from += 16) {
+		lanes hit = equal_at(text.p + from, first) &
+			    equal_at(text.p + from + pattern.n - 1, last);
+		uint64_t any[2];
+
+		memcpy(any, &hit, sizeof(any));
+		if (!(any[0] | any[1])) {
+			continue;
+		}
+		for (size_t i = 0; i < 16; i++) {
+			if (hit[i] && memcmp(text.p + from + i, pattern.p, pattern.n) == 0) {
+				return from + i;
+			}
+		}
+	}
+	size_t at = slice_find(slice_from(text, from), pattern);
+
+	return at == SIZE_MAX ? at : from + at;
+}
+
+/* Can a token that begins with s be in the (sorted) block? */
+static bool block_may_start(const struct dict *d, struct slice s)
+{
+	struct slice first = dict_token(d);
+	size_t n = MIN(first.n, s.n);
+	size_t at = slice_rchr(slice_sub(d->text, 0, d->text.n - 1), 0) + 1;
+	struct slice last = slice_sub(d->text, at, d->text.n - 1 - at);
+
+	return (n == 0 || memcmp(first.p, s.p, n) <= 0) && slice_cmp(last, s) >= 0;
+}
+
 CO_FN static int need_postings(struct finder *f, unsigned kind, uint32_t block)
 {
 	if (f->have_postings) {
@@ -118,13 +169,16 @@ CO_FN static int look_exact(struct finder *f, struct dict d, unsigned i, unsigne
 	if (l->ends) {
 		pattern[n++] = 0;
 	}
+	if (l->starts && !block_may_start(&d, l->s)) {
+		return 0;
+	}
 	while (r == 0) {
-		size_t at = slice_find(slice_from(d.text, from), slice_make(pattern, n));
+		size_t at = find_from(d.text, from, slice_make(pattern, n));
 
 		if (at == SIZE_MAX) {
 			return 0;
 		}
-		r = dict_seek(&d, from + at + l->starts);
+		r = dict_seek(&d, at + l->starts);
 		r = r ? r : need_postings(f, kind, block);
 		r = r ? r : mark(f, &d, i);
 		from = d.pos + dict_token(&d).n; /* the NUL behind the token */

@@ -11,7 +11,8 @@
 #include "store/index.h"
 
 #define RETRY_MS (5 * 60 * 1000) /* after a failure */
-#define STEPS_MAX 1000		 /* of one mailbox before the others get their turn */
+#define REST_MAX_MS (2 * 60 * 1000)
+#define STEPS_MAX 1000 /* of one mailbox before the others get their turn */
 
 void text_touch(struct store_mailbox *m, int64_t rest_ms)
 {
@@ -20,10 +21,15 @@ void text_touch(struct store_mailbox *m, int64_t rest_ms)
 	if (!h->text_on || m->gone) {
 		return;
 	}
-	m->text.at = clock_mono() + rest_ms * NSEC_PER_MSEC;
+	int64_t now = clock_mono();
+
 	if (list_empty(&m->text.due)) {
 		list_push(&h->text_due, &m->text.due);
+		m->text.since = now;
 	}
+	/* Mail that never rests is indexed all the same. */
+	m->text.at =
+		MIN(now + rest_ms * NSEC_PER_MSEC, m->text.since + REST_MAX_MS * NSEC_PER_MSEC);
 	co_event_set(&h->text_wake);
 }
 
