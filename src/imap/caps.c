@@ -39,6 +39,8 @@ static const struct {
 	{ S("CREATE-SPECIAL-USE"), IN, 0 },
 	{ S("STATUS=SIZE"), IN, 0 },
 	{ S("NOTIFY"), IN, 0 },
+	{ S("CONDSTORE"), IN, IMAP_EN_CONDSTORE },
+	{ S("QRESYNC"), IN, IMAP_EN_QRESYNC },
 	/* clang-format on */
 };
 
@@ -117,9 +119,12 @@ CO_FN int imap_cmd_enable(void *session, void *command)
 	if (cmd->c.err) {
 		imap_syntax(cmd);
 	} else {
-		s->enabled |= bits;
 		buf_adds(&line, "\r\n");
 		conn_write(imap_conn(s), buf_slice(&line));
+		if (bits & (IMAP_EN_CONDSTORE | IMAP_EN_QRESYNC)) {
+			imap_enable_condstore(s);
+		}
+		s->enabled |= bits;
 		imap_ok(cmd, "Enabled");
 	}
 	buf_fini(&line);

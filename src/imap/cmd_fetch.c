@@ -20,14 +20,14 @@ CO_FN void fetch_flush(struct fetch *f)
 	buf_reset(&f->line);
 }
 
-/* All items of one message, as far as they can be had. 0 or <0. */
-CO_FN static int put_items(struct fetch *f, const struct fetch_msg *m, bool tell_flags)
+/* All items of one message, as far as they can be had. marked: we set \Seen,
+ * so there is more to say. 0 or <0. */
+CO_FN static int put_items(struct fetch *f, const struct fetch_msg *m, bool marked)
 {
-	static const struct fetch_item flags = { .kind = &fetch_flags };
 	bool first = true;
 
-	for (size_t i = 0; i < f->n + tell_flags; i++) {
-		const struct fetch_item *it = i < f->n ? &f->items[i] : &flags;
+	for (size_t i = 0; i < f->n + (marked ? f->n_extra : 0); i++) {
+		const struct fetch_item *it = i < f->n ? &f->items[i] : &f->extra[i - f->n];
 		int r;
 		if ((it->kind->needs & FETCH_TREE) && !m->tree) {
 			continue;
@@ -81,8 +81,8 @@ CO_FN static int fetch_one(struct fetch *f, uint32_t seq, bool marked)
 	if (!answerable(f, &m)) {
 		return 0;
 	}
-	buf_printf(&f->line, "* %u FETCH (", seq);
-	r = put_items(f, &m, marked && !(f->needs & FETCH_TELLS));
+	imap_put_fetch(s, &f->line, seq, m.m.uid);
+	r = put_items(f, &m, marked);
 	if (r < 0) {
 		return r;
 	}
@@ -92,7 +92,7 @@ CO_FN static int fetch_one(struct fetch *f, uint32_t seq, bool marked)
 	}
 	fetch_flush(f);
 	if (!m.expunged && ((f->needs & FETCH_TELLS) || marked)) {
-		store_view_told(s->view, seq);
+		store_view_told(s->view, seq, m.m.modseq);
 	}
 	return 0;
 }
@@ -137,8 +137,11 @@ CO_FN static int fetch_all(struct fetch *f, const uint32_t *seqs, size_t n)
 			mark_seen(f, seqs + i, run, marked);
 		}
 		for (size_t k = 0; k < run; k++) {
+			int r = imap_keywords(s, a, &f->names, &f->n_names);
 			struct arena_mark mark = arena_mark(a);
-			int r = fetch_one(f, seqs[i + k], marked[k]);
+			if (r == 0) {
+				r = fetch_one(f, seqs[i + k], marked[k]);
+			}
 			arena_reset(a, mark);
 			if (r == 0) {
 				r = imap_conn(s)->err;
@@ -178,6 +181,165 @@ CO_FN static int run(struct fetch *f, const uint32_t *seqs, size_t n)
 	return imap_ok(cmd, "Fetched");
 }
 
+/* ---- modifiers ------------------------------------------------------------------------ */
+
+/* "CHANGEDSINCE" SP mod-sequence / "VANISHED"           RFC 7162 7 */
+static void parse_modifier(struct fetch *f)
+{
+	struct cur *c = &f->cmd->c;
+
+	if (!f->changed && cur_lit(c, S("CHANGEDSINCE "))) {
+		f->changed = true;
+		f->since = imap_parse_modseq(c);
+	} else if (!f->vanished && cur_lit(c, S("VANISHED"))) {
+		f->vanished = true;
+	} else {
+		cur_fail(c, -EINVAL);
+	}
+}
+
+/* fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")" */
+static void parse_modifiers(struct fetch *f)
+{
+	struct cur *c = &f->cmd->c;
+
+	if (!cur_opt(c, ' ')) {
+		return;
+	}
+	cur_need(c, '(');
+	do {
+		parse_modifier(f);
+	} while (!c->err && cur_opt(c, ' '));
+	cur_need(c, ')');
+	if (f->vanished && !(f->changed && f->cmd->uid && imap_qresync(f->cmd->s))) {
+		cur_fail(c, -EINVAL); /* 3.2.6 */
+	}
+}
+
+/* Items that a client did not ask for and is to have. */
+static void imply(struct fetch *f)
+{
+	struct imap *s = f->cmd->s;
+	unsigned told = imap_tell_what(s, f->cmd->uid);
+	const struct {
+		unsigned bit;
+		const struct fetch_kind *kind;
+	} extra[] = { { IMAP_TELL_UID, &fetch_uid },
+		      { IMAP_TELL_FLAGS, &fetch_flags },
+		      { IMAP_TELL_MODSEQ, &fetch_modseq } };
+
+	if (f->changed) {
+		fetch_imply(f, &fetch_modseq);
+	}
+	if (s->enabled & IMAP_EN_UIDONLY) {
+		told &= ~(unsigned)IMAP_TELL_UID;
+	} else if (f->cmd->uid) {
+		/* UID FETCH always answers the UID (6.4.8); so it comes first. */
+		fetch_imply(f, &fetch_uid);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(extra); i++) {
+		if ((told & extra[i].bit) && !fetch_asks(f, extra[i].kind)) {
+			f->extra[f->n_extra++].kind = extra[i].kind;
+		}
+	}
+}
+
+/* Keeps the messages that changed since. */
+static size_t only_changed(const struct fetch *f, uint32_t *seqs, size_t n)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct store_msg m;
+		store_view_msg(f->cmd->s->view, seqs[i], &m);
+		if (m.modseq > f->since) {
+			seqs[k++] = seqs[i];
+		}
+	}
+	return k;
+}
+
+/*
+ * (VANISHED): says what went, of the set at `at`. What this client still
+ * counts among its messages is announced first, as VANISHED without EARLIER;
+ * so the set is looked at anew.
+ */
+CO_FN static int vanished(struct fetch *f, struct cur at, uint32_t **seqs, size_t *n)
+{
+	struct imap_cmd *cmd = f->cmd;
+	struct err e = ERR_INIT;
+	struct cur again = at;
+	struct store_status st;
+	struct seqset set;
+	int r = imap_view_sync(cmd->s, &cmd->arena, true, true);
+
+	if (r != STORE_OK) {
+		return imap_store_no(cmd, r, NULL);
+	}
+	cmd->c = at;
+	if (!imap_view_set(cmd, seqs, n)) {
+		return 0;
+	}
+	/* Up to the last UID that was: the highest one may have gone. */
+	store_mailbox_get_status(cmd->s->mbox, &st);
+	if (seqset_parse(&again, &cmd->arena, st.uidnext - 1, &set) == 0) {
+		r = imap_vanished_earlier(cmd->s, &cmd->arena, f->since, &set, 0, &e);
+	}
+	return r == STORE_OK ? 0 : imap_store_no(cmd, r, &e);
+}
+
+CO_FN static int fetch(struct fetch *f)
+{
+	struct imap_cmd *cmd = f->cmd;
+	struct cur at = cmd->c;
+	uint32_t *seqs;
+	size_t n;
+
+	if (!imap_view_set(cmd, &seqs, &n)) {
+		return 0;
+	}
+	cur_sp(&cmd->c);
+	fetch_parse_items(f);
+	parse_modifiers(f);
+	if (!cur_end(&cmd->c)) {
+		return imap_syntax(cmd);
+	}
+	if (f->changed || fetch_asks(f, &fetch_modseq)) {
+		imap_enable_condstore(cmd->s);
+	}
+	if (f->vanished) {
+		vanished(f, at, &seqs, &n);
+		if (cmd->reply.n > 0) {
+			return 0;
+		}
+	}
+	imply(f);
+	return run(f, seqs, f->changed ? only_changed(f, seqs, n) : n);
+}
+
+/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / items)
+ *         [fetch-modifiers] */
+CO_FN int imap_cmd_fetch(void *session, void *command)
+{
+	struct imap_cmd *cmd = command;
+	struct fetch *f = arena_new(&cmd->arena, struct fetch);
+	int r;
+
+	(void)session;
+	if (!f) {
+		return imap_store_no(cmd, -ENOMEM, NULL);
+	}
+	f->cmd = cmd;
+	buf_init(&f->line, IMAP_BUF_MAX);
+	cur_sp(&cmd->c);
+	r = fetch(f);
+	buf_fini(&f->line);
+	free(f->chunk);
+	return r;
+}
+
+/* ---- NOTIFY ------------------------------------------------------------------------------ */
+
 /* run() for the numbers from..to, in pieces. */
 CO_FN static void fetch_range(struct fetch *f, uint32_t from, uint32_t to)
 {
@@ -195,40 +357,6 @@ CO_FN static void fetch_range(struct fetch *f, uint32_t from, uint32_t to)
 	}
 }
 
-/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / items) */
-CO_FN int imap_cmd_fetch(void *session, void *command)
-{
-	struct imap_cmd *cmd = command;
-	struct fetch *f = arena_new(&cmd->arena, struct fetch);
-	uint32_t *seqs;
-	size_t n;
-	int r;
-
-	(void)session;
-	if (!f) {
-		return imap_store_no(cmd, -ENOMEM, NULL);
-	}
-	f->cmd = cmd;
-	buf_init(&f->line, IMAP_BUF_MAX);
-	cur_sp(&cmd->c);
-	if (!imap_view_set(cmd, &seqs, &n)) {
-		return 0;
-	}
-	cur_sp(&cmd->c);
-	fetch_parse_items(f);
-	if (!cur_end(&cmd->c)) {
-		return imap_syntax(cmd);
-	}
-	if (cmd->uid) {
-		/* UID FETCH always answers the UID (6.4.8); so it comes first. */
-		fetch_imply(f, &fetch_uid);
-	}
-	r = run(f, seqs, n);
-	buf_fini(&f->line);
-	free(f->chunk);
-	return r;
-}
-
 CO_FN void imap_fetch_news(struct imap *s, struct slice items, uint32_t from, uint32_t to)
 {
 	struct imap_cmd cmd;
@@ -242,6 +370,10 @@ CO_FN void imap_fetch_news(struct imap *s, struct slice items, uint32_t from, ui
 		cmd.c = cur_init(items);
 		fetch_parse_items(f);
 		f->needs &= ~(unsigned)FETCH_SEEN;
+		if (imap_condstore(s)) {
+			fetch_imply(f, &fetch_modseq);
+			fetch_imply(f, &fetch_uid);
+		}
 		fetch_range(f, from, to);
 		buf_fini(&f->line);
 		free(f->chunk);

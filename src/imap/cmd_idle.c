@@ -29,6 +29,7 @@ CO_FN static int wait_done(struct imap_cmd *cmd)
 		if (ev) {
 			co_event_clear(ev);
 			imap_news(s, NULL, &cmd->arena, IMAP_NEWS_EXPUNGE);
+			imap_modseq_news(s);
 		}
 		if (imap_stopping(s)) {
 			return -ESHUTDOWN;

@@ -18,8 +18,13 @@ static uint64_t append_limit(const struct imap *s)
 CO_FN int imap_status_facts(struct imap *s, struct slice name, unsigned items,
 			    struct status_facts *out, struct err *e)
 {
+	int r;
+
 	*out = (struct status_facts){ .append_limit = append_limit(s) };
-	int r = store_mailbox_status(s->account, name, &out->st, e);
+	if (items & STATUS_HIGHESTMODSEQ) {
+		imap_enable_condstore(s);
+	}
+	r = store_mailbox_status(s->account, name, &out->st, e);
 
 	if (r == STORE_OK && (items & STATUS_DELETED_STORAGE)) {
 		r = store_mailbox_deleted(s->account, name, &out->deleted_bytes, e);

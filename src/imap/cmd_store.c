@@ -1,25 +1,46 @@
 /*
- * cmd_store: STORE and EXPUNGE (RFC 3501 6.4.3, 6.4.6; RFC 4315 UID EXPUNGE).
+ * cmd_store: STORE and EXPUNGE (RFC 3501 6.4.3, 6.4.6; RFC 4315 UID EXPUNGE;
+ * RFC 7162 3.1.3 UNCHANGEDSINCE).
  *
- * One STORE is one commit, whatever the number of messages. What the command
+ * One STORE is one commit, whatever the number of messages; whether a message
+ * changed since is decided there, under the mailbox's lock. What the command
  * itself announces is marked as told, so that the view does not say it again.
  */
 #include "imap/impl.h"
 #include "imap/parse.h"
-#include "imap/write.h"
 
 struct change {
 	enum store_flag_op op;
 	bool silent;
+	bool conditional;
 	struct imap_flags named;
 	struct store_flags flags;
+	struct store_flags_if cond;
 };
+
+/* store-modifiers = "(" "UNCHANGEDSINCE" SP mod-sequence-valzer ")" SP */
+static void parse_modifiers(struct imap_cmd *cmd, struct change *ch)
+{
+	struct cur *c = &cmd->c;
+
+	ch->cond.unchanged_since = UINT64_MAX;
+	if (!cur_opt(c, '(')) {
+		return;
+	}
+	ch->conditional = true;
+	cur_need_lit(c, S("UNCHANGEDSINCE"));
+	cur_sp(c);
+	ch->cond.unchanged_since = imap_parse_modseq(c);
+	cur_need(c, ')');
+	cur_sp(c);
+}
 
 /* store-att-flags = ["+" / "-"] "FLAGS" [".SILENT"] SP flags */
 static void parse_change(struct imap_cmd *cmd, struct change *ch)
 {
 	struct cur *c = &cmd->c;
 
+	parse_modifiers(cmd, ch);
 	ch->op = cur_opt(c, '+')   ? STORE_FLAGS_ADD
 		 : cur_opt(c, '-') ? STORE_FLAGS_REMOVE
 				   : STORE_FLAGS_SET;
@@ -30,68 +51,91 @@ static void parse_change(struct imap_cmd *cmd, struct change *ch)
 	cur_end(c);
 }
 
-/* Tells the new flags of the messages, or notes that the client knows. */
-CO_FN static void announce(struct imap_cmd *cmd, const uint32_t *seqs, size_t n, bool silent)
+/*
+ * What is said of the messages after the change. .SILENT leaves out the flags
+ * of those that were changed; who knows CONDSTORE hears their MODSEQ all the
+ * same, and the flags of those that were left alone (7162 3.1.3).
+ */
+CO_FN static void announce(struct imap_cmd *cmd, const struct change *ch, const uint32_t *seqs,
+			   size_t n)
 {
 	struct imap *s = cmd->s;
-	struct buf line = BUF_INIT(IMAP_LINE_MAX);
-	struct slice *names = NULL;
-	size_t n_names = 0;
+	unsigned all = imap_tell_what(s, cmd->uid);
+	unsigned quiet = imap_condstore(s) ? all & ~(unsigned)IMAP_TELL_FLAGS : 0;
+	struct imap_tell t;
+	size_t k = 0;
+	int r = 0;
 
-	if (!silent && store_keywords(s->mbox, &cmd->arena, &names, &n_names) != STORE_OK) {
-		return;
+	imap_tell_init(&t, s, &cmd->arena);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		uint32_t uid = store_view_uid(s->view, seqs[i]);
+		while (k < ch->cond.n_left && ch->cond.left[k] < uid) {
+			k++;
+		}
+		bool left = k < ch->cond.n_left && ch->cond.left[k] == uid;
+		unsigned what = ch->silent && !left ? quiet : all;
+		r = what ? imap_tell(&t, seqs[i], what) : 0;
 	}
-	for (size_t i = 0; i < n; i++) {
-		struct store_msg m;
-		if (store_view_msg(s->view, seqs[i], &m) != STORE_OK) {
-			continue;
-		}
-		store_view_told(s->view, seqs[i]);
-		if (silent) {
-			continue;
-		}
-		buf_reset(&line);
-		buf_printf(&line, "* %u FETCH (", seqs[i]);
-		if (cmd->uid) {
-			buf_printf(&line, "UID %u ", m.uid);
-		}
-		buf_add(&line, S("FLAGS "));
-		imap_put_flags(&line, m.flags, names, n_names, store_view_recent(s->view, seqs[i]));
-		buf_add(&line, S(")\r\n"));
-		conn_write(imap_conn(s), buf_slice(&line));
-	}
-	buf_fini(&line);
+	imap_tell_fini(&t);
 }
 
-CO_FN static int apply(struct imap_cmd *cmd, const struct change *ch, const uint32_t *seqs,
-		       size_t n)
+/* "[MODIFIED set] " into b: numbers, or UIDs for a UID command. */
+static void put_modified(const struct imap_cmd *cmd, const struct change *ch, struct buf *b)
+{
+	uint32_t *v = ch->cond.left;
+
+	if (ch->cond.n_left == 0) {
+		return;
+	}
+	for (size_t i = 0; i < ch->cond.n_left && !cmd->uid; i++) {
+		v[i] = store_view_seq(cmd->s->view, v[i]);
+	}
+	buf_adds(b, "[MODIFIED ");
+	seqset_write(b, v, ch->cond.n_left);
+	buf_adds(b, "] ");
+}
+
+static int answer(struct imap_cmd *cmd, const struct change *ch, size_t gone)
+{
+	struct buf b = BUF_INIT(IMAP_REPLY_MAX - 64);
+
+	put_modified(cmd, ch, &b);
+	if (gone > 0 && b.n == 0) {
+		buf_adds(&b, "[EXPUNGEISSUED] ");
+	}
+	buf_reset(&cmd->reply);
+	buf_adds(&cmd->reply, gone > 0 ? "NO " : "OK ");
+	buf_add(&cmd->reply, buf_slice(&b));
+	buf_adds(&cmd->reply, gone > 0 ? "Some messages are gone" : "Flags stored");
+	buf_fini(&b);
+	return 0;
+}
+
+CO_FN static int apply(struct imap_cmd *cmd, struct change *ch, const uint32_t *seqs, size_t n)
 {
 	struct imap *s = cmd->s;
 	struct err e = ERR_INIT;
 	uint32_t *uids;
 	size_t n_uids;
 	size_t gone;
-	int r;
+	int r = imap_view_uids(s, seqs, n, &cmd->arena, &uids, &n_uids, &gone);
 
-	/* What others changed before must not be taken for known. */
-	if (ch->silent && imap_view_sync(s, &cmd->arena, false, cmd->uid)) {
-		return imap_store_no(cmd, STORE_GONE, NULL);
+	if (r == 0 && ch->conditional) {
+		ch->cond.left = arena_array(&cmd->arena, n_uids, sizeof(uint32_t));
+		r = ch->cond.left ? 0 : -ENOMEM;
 	}
-	r = imap_view_uids(s, seqs, n, &cmd->arena, &uids, &n_uids, &gone);
+	ch->cond.view = ch->silent ? s->view : NULL;
 	if (r == 0 && n_uids > 0) {
-		r = store_flags_change(s->mbox, uids, n_uids, ch->op, ch->flags, &e);
+		r = store_flags_change_if(s->mbox, uids, n_uids, ch->op, ch->flags, &ch->cond, &e);
 	}
 	if (r != STORE_OK) {
 		return imap_store_no(cmd, r, &e);
 	}
-	announce(cmd, seqs, n, ch->silent);
-	if (gone > 0) {
-		return imap_no(cmd, "[EXPUNGEISSUED] Some messages are gone");
-	}
-	return imap_ok(cmd, "Flags stored");
+	announce(cmd, ch, seqs, n);
+	return answer(cmd, ch, gone);
 }
 
-/* store = "STORE" SP sequence-set SP store-att-flags */
+/* store = "STORE" SP sequence-set SP [store-modifiers] store-att-flags */
 CO_FN int imap_cmd_store(void *session, void *command)
 {
 	struct imap *s = session;
@@ -109,6 +153,9 @@ CO_FN int imap_cmd_store(void *session, void *command)
 	parse_change(cmd, &ch);
 	if (cmd->c.err) {
 		return imap_syntax(cmd);
+	}
+	if (ch.conditional) {
+		imap_enable_condstore(s);
 	}
 	if (s->readonly) {
 		return imap_no(cmd, "[READ-ONLY] Mailbox is read-only");

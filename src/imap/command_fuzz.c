@@ -9,6 +9,7 @@
 #include "imap/other.h"
 #include "imap/parse.h"
 #include "imap/pattern.h"
+#include "imap/qresync.h"
 #include "imap/rights.h"
 #include "imap/search.h"
 #include "imap/write.h"
@@ -136,6 +137,26 @@ static void fuzz_rights(struct slice in)
 	buf_fini(&out);
 }
 
+static uint32_t any_uid(void *arg, uint32_t seq)
+{
+	(void)arg;
+	return seq < UINT32_MAX / 2 ? 2 * seq : UINT32_MAX;
+}
+
+/* The floor is 0 or a UID of the match data. */
+static void fuzz_select(struct cur *c, struct arena *a)
+{
+	struct select_params p;
+	uint32_t floor;
+
+	select_params_parse(c, a, &p);
+	if (c->err == 0) {
+		floor = qresync_floor(&p, 1000, any_uid, NULL);
+		assert(floor == 0 || seqset_has(&p.match_uids, floor));
+		assert(p.modseq <= INT64_MAX);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct slice in = slice_make((const char *)data, n);
@@ -171,6 +192,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		imap_parse_tag(&c, 128);
 		imap_parse_list_mailbox(&c, &a);
 		imap_parse_nstring(&c, &a);
+		c = cur_init(slice_from(in, 1));
+		fuzz_select(&c, &a);
 	}
 	arena_fini(&a);
 	return 0;

@@ -57,8 +57,13 @@ struct fetch {
 	struct imap_cmd *cmd;
 	struct fetch_item items[FETCH_ITEMS_MAX];
 	size_t n;
+	struct fetch_item extra[3]; /* told too where we set \Seen */
+	size_t n_extra;
 	unsigned needs;	 /* of all items */
 	bool needs_tree; /* an item looks at the part tree */
+	bool changed;	 /* (CHANGEDSINCE since) */
+	uint64_t since;
+	bool vanished; /* (VANISHED) */
 	struct slice *names;
 	size_t n_names; /* keywords */
 	struct buf line;
@@ -71,6 +76,7 @@ struct fetch {
 
 extern const struct fetch_kind fetch_flags;
 extern const struct fetch_kind fetch_uid;
+extern const struct fetch_kind fetch_modseq;
 
 /* "ALL" / "FAST" / "FULL" / fetch-att / "(" fetch-att *(SP fetch-att) ")";
  * errors in the cursor. */

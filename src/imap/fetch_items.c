@@ -14,7 +14,14 @@ static int put_flags(struct fetch *f, const struct fetch_item *it, const struct 
 	(void)it;
 	buf_adds(&f->line, "FLAGS ");
 	imap_put_flags(&f->line, m->m.flags, f->names, f->n_names,
-		       store_view_recent(f->cmd->s->view, m->seq));
+		       !imap_rev2(f->cmd->s) && store_view_recent(f->cmd->s->view, m->seq));
+	return BODY_OK;
+}
+
+static int put_modseq(struct fetch *f, const struct fetch_item *it, const struct fetch_msg *m)
+{
+	(void)it;
+	imap_put_modseq(f->cmd->s, &f->line, m->m.modseq);
 	return BODY_OK;
 }
 
@@ -105,6 +112,7 @@ static void parse_rfc822_text(struct fetch *f, struct fetch_item *it)
 
 const struct fetch_kind fetch_flags = { S("FLAGS"), FETCH_KEPT | FETCH_TELLS, NULL, put_flags };
 const struct fetch_kind fetch_uid = { S("UID"), FETCH_KEPT, NULL, put_uid };
+const struct fetch_kind fetch_modseq = { S("MODSEQ"), FETCH_KEPT, NULL, put_modseq };
 static const struct fetch_kind fetch_date = { S("INTERNALDATE"), FETCH_KEPT, NULL, put_date };
 static const struct fetch_kind fetch_size = { S("RFC822.SIZE"), FETCH_KEPT, NULL, put_size };
 static const struct fetch_kind fetch_envelope = { S("ENVELOPE"), FETCH_TREE, NULL, put_envelope };
@@ -123,9 +131,9 @@ static const struct fetch_kind fetch_rfc822_text = { S("RFC822.TEXT"), FETCH_SEE
 						     parse_rfc822_text, put_section };
 
 static const struct fetch_kind *const kinds[] = {
-	&fetch_flags,	 &fetch_uid,	&fetch_date,	      &fetch_size,
-	&fetch_envelope, &fetch_body,	&fetch_structure,     &fetch_section,
-	&fetch_peek,	 &fetch_rfc822, &fetch_rfc822_header, &fetch_rfc822_text,
+	&fetch_modseq,	 &fetch_flags,	       &fetch_uid,	   &fetch_date,	   &fetch_size,
+	&fetch_envelope, &fetch_body,	       &fetch_structure,   &fetch_section, &fetch_peek,
+	&fetch_rfc822,	 &fetch_rfc822_header, &fetch_rfc822_text,
 };
 
 static const struct {

@@ -74,6 +74,9 @@ struct imap {
 	struct store_view *view;
 	bool readonly;
 	struct imap_notify *notify; /* NOTIFY was used; NULL: it was not */
+	uint64_t modseq_said;	    /* highest MODSEQ since the last tagged reply */
+	bool modseq_due;	    /* VANISHED was said: HIGHESTMODSEQ follows */
+	uint64_t modseq_max;	    /* no HIGHESTMODSEQ above: flags were not told */
 };
 
 struct imap_cmd {
@@ -153,6 +156,78 @@ void imap_names(struct imap_cmd *cmd, struct slice name);
 /* The same from bytes (utf8: not modified UTF-7); false if it is not a
  * possible name. */
 bool imap_mailbox_canon(struct arena *a, struct slice raw, bool utf8, struct slice *name_out);
+
+/* ---- modseq.c: CONDSTORE and QRESYNC (RFC 7162) ---------------------------- */
+
+static inline bool imap_condstore(const struct imap *s)
+{
+	return s->enabled & IMAP_EN_CONDSTORE;
+}
+static inline bool imap_qresync(const struct imap *s)
+{
+	return s->enabled & IMAP_EN_QRESYNC;
+}
+/*
+ * The client shows that it knows CONDSTORE (7162 3.1): from now on it hears
+ * MODSEQ; the first time, with a mailbox selected, HIGHESTMODSEQ. Called by
+ * every command that enables it, before its own answers.
+ */
+CO_FN void imap_enable_condstore(struct imap *s);
+/* "MODSEQ (n)" into a FETCH response. */
+void imap_put_modseq(struct imap *s, struct buf *b, uint64_t modseq);
+/* "* OK [HIGHESTMODSEQ n]" if VANISHED was said: in IDLE. */
+CO_FN void imap_modseq_news(struct imap *s);
+/*
+ * Before a tagged reply: HIGHESTMODSEQ, in the reply if it has no code, where
+ * the client would else take for known what it was not told (7162 6).
+ */
+CO_FN void imap_modseq_settle(struct imap_cmd *cmd);
+
+/*
+ * "* VANISHED (EARLIER)": what was expunged since, of the UIDs in set (NULL:
+ * all) above floor; never what the view still has. STORE_OK, or the store's
+ * answer.
+ */
+CO_FN int imap_vanished_earlier(struct imap *s, struct arena *a, uint64_t since,
+				const struct seqset *set, uint32_t floor, struct err *e);
+
+/* ---- tell.c: untagged FETCH and VANISHED ----------------------------------- */
+
+enum imap_tell_what { IMAP_TELL_UID = 1, IMAP_TELL_FLAGS = 2, IMAP_TELL_MODSEQ = 4 };
+/* What an untagged FETCH has that the client did not ask for: the flags; UID
+ * and MODSEQ where this client is to have them. */
+unsigned imap_tell_what(const struct imap *s, bool with_uid);
+
+/* One untagged FETCH after the other. */
+struct imap_tell {
+	struct imap *s;
+	struct arena *a;
+	struct slice *names; /* keywords */
+	size_t n_names;
+	struct buf line;
+};
+void imap_tell_init(struct imap_tell *t, struct imap *s, struct arena *a);
+void imap_tell_fini(struct imap_tell *t);
+/* Reads the keywords anew if there are more by now. 0 or -ENOMEM. */
+CO_FN int imap_keywords(struct imap *s, struct arena *a, struct slice **names, size_t *n);
+/* Writes one; nothing if it was expunged. With the flags, they are marked as
+ * told. 0, -ECANCELED or the connection's error. */
+CO_FN int imap_tell(struct imap_tell *t, uint32_t seq, unsigned what);
+/* "* n FETCH (", or "* uid UIDFETCH (" (RFC 9586). */
+void imap_put_fetch(const struct imap *s, struct buf *b, uint32_t seq, uint32_t uid);
+
+/* "* VANISHED [(EARLIER) ]uids" in lines of a few KiB. */
+struct imap_vanished {
+	struct imap *s;
+	bool earlier;
+	struct store_uid_range last; /* not yet in the line; first 0: none */
+	struct buf line;
+};
+void imap_vanished_init(struct imap_vanished *v, struct imap *s, bool earlier);
+/* Ascending and disjoint. */
+CO_FN void imap_vanished_add(struct imap_vanished *v, uint32_t first, uint32_t last);
+/* Writes what is left. */
+CO_FN void imap_vanished_end(struct imap_vanished *v);
 
 /* ---- view.c: what changes in the selected mailbox ------------------------ */
 

@@ -583,6 +583,7 @@ CO_FN void imap_news_idle(struct imap *s)
 
 	arena_init(&a, IMAP_ARENA_MAX);
 	imap_news(s, NULL, &a, expunge ? IMAP_NEWS_EXPUNGE : 0);
+	imap_modseq_news(s);
 	arena_fini(&a);
 }
 

@@ -172,6 +172,17 @@ uint32_t imap_parse_nz(struct cur *c)
 	return v;
 }
 
+uint64_t imap_parse_modseq(struct cur *c)
+{
+	uint64_t v = cur_u64(c);
+
+	if (v > INT64_MAX) {
+		cur_fail(c, -ERANGE);
+		return 0;
+	}
+	return v;
+}
+
 int imap_parse_literal_tail(struct slice line, uint64_t *n_out, bool *sync_out)
 {
 	size_t end = line.n;

@@ -141,6 +141,7 @@ CO_FN static void finish(struct imap_cmd *cmd)
 				  (cmd->uid ? IMAP_NEWS_UID : 0) |
 				  (flags & IMAP_VERB_OWN ? IMAP_NEWS_OWN : 0));
 	}
+	imap_modseq_settle(cmd);
 	count_error(cmd);
 	imap_send_reply(cmd);
 }

@@ -47,49 +47,67 @@ CO_FN void imap_view_flags(struct imap *s, struct arena *a)
 	buf_fini(&words);
 }
 
-CO_FN static void announce_changed(struct imap *s, struct arena *a, const struct store_diff *d,
-				   bool with_uid)
+/* EXPUNGE, highest number first; or VANISHED, to clients that know it
+ * (RFC 7162 3.2.10, RFC 9586). */
+CO_FN static void tell_expunged(struct imap *s, const struct store_diff *d)
 {
-	struct buf line = BUF_INIT(IMAP_LINE_MAX);
-	struct slice *names = NULL;
-	size_t n = 0;
+	struct imap_vanished v;
 
-	if (d->n_changed == 0 || !imap_notify_flags(s) ||
-	    store_keywords(s->mbox, a, &names, &n) != STORE_OK) {
+	if (!(s->enabled & (IMAP_EN_QRESYNC | IMAP_EN_UIDONLY))) {
+		for (size_t i = 0; i < d->n_expunged; i++) {
+			conn_printf(imap_conn(s), "* %u EXPUNGE\r\n", d->expunged[i]);
+		}
 		return;
 	}
-	for (size_t i = 0; i < d->n_changed; i++) {
-		uint32_t seq = d->changed[i].seq;
-		struct store_msg m;
-		if (store_view_msg(s->view, seq, &m) != STORE_OK) {
-			continue;
-		}
-		buf_reset(&line);
-		buf_printf(&line, "* %u FETCH (", seq);
-		if (with_uid) {
-			buf_printf(&line, "UID %u ", m.uid);
-		}
-		buf_add(&line, S("FLAGS "));
-		imap_put_flags(&line, m.flags, names, n, store_view_recent(s->view, seq));
-		buf_add(&line, S(")\r\n"));
-		conn_write(imap_conn(s), buf_slice(&line));
+	imap_vanished_init(&v, s, false);
+	for (size_t i = d->n_expunged; i > 0; i--) {
+		imap_vanished_add(&v, d->expunged_uids[i - 1], d->expunged_uids[i - 1]);
 	}
-	buf_fini(&line);
+	imap_vanished_end(&v);
+	s->modseq_due |= d->n_expunged > 0 && imap_qresync(s);
+}
+
+CO_FN static void tell_counts(struct imap *s, const struct store_diff *d)
+{
+	if (d->exists_changed) {
+		conn_printf(imap_conn(s), "* %u EXISTS\r\n", d->exists);
+	}
+	if (d->recent_changed && !imap_rev2(s)) {
+		conn_printf(imap_conn(s), "* %u RECENT\r\n", d->recent);
+	}
+}
+
+CO_FN static void tell_changed(struct imap *s, struct arena *a, const struct store_diff *d,
+			       bool with_uid)
+{
+	struct imap_tell t;
+
+	if (!imap_notify_flags(s)) {
+		return; /* never told: nor is how far it went */
+	}
+	imap_tell_init(&t, s, a);
+	for (size_t i = 0; i < d->n_changed; i++) {
+		if (imap_tell(&t, d->changed[i].seq, imap_tell_what(s, with_uid)) < 0) {
+			break;
+		}
+	}
+	imap_tell_fini(&t);
 }
 
 CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool with_uid)
 {
-	struct conn *c = imap_conn(s);
 	struct arena_mark mark = arena_mark(a);
 	struct store_diff d = { 0 };
+	uint64_t before;
 	int r = STORE_OK;
 
 	if (!s->view) {
 		return STORE_OK;
 	}
+	before = store_view_modseq(s->view);
 	if (store_mailbox_gone(s->mbox)) {
 		r = STORE_GONE;
-	} else if (!imap_notify_frozen(s) && store_view_stale(s->view)) {
+	} else if (!imap_notify_frozen(s) && store_view_behind(s->view)) {
 		r = store_view_sync(s->view, expunges, a, &d);
 	}
 	if (r != STORE_OK) {
@@ -97,19 +115,16 @@ CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool wi
 					    : "[UNAVAILABLE] Mailbox cannot be read");
 		return r;
 	}
-	for (size_t i = 0; i < d.n_expunged; i++) {
-		conn_printf(c, "* %u EXPUNGE\r\n", d.expunged[i]);
+	/* The view is up to date from here on; what follows only says so. */
+	if (d.n_changed > 0 && !imap_notify_flags(s)) {
+		s->modseq_max = MIN(s->modseq_max, before);
 	}
-	if (d.exists_changed) {
-		conn_printf(c, "* %u EXISTS\r\n", d.exists);
-	}
-	if (d.recent_changed) {
-		conn_printf(c, "* %u RECENT\r\n", d.recent);
-	}
+	tell_expunged(s, &d);
+	tell_counts(s, &d);
 	if (d.keywords_changed) {
 		imap_view_flags(s, a);
 	}
-	announce_changed(s, a, &d, with_uid);
+	tell_changed(s, a, &d, with_uid);
 	arena_reset(a, mark);
 	return STORE_OK;
 }

@@ -34,22 +34,49 @@ static struct store_flags combine(const struct msg *e, enum store_flag_op op, st
 	return r;
 }
 
-static int add_edits(struct txn *t, const uint32_t *uids, size_t n, enum store_flag_op op,
-		     struct store_flags flags)
+/* One call's change, as it goes over the messages. */
+struct change {
+	struct store_mailbox *m;
+	enum store_flag_op op;
+	struct store_flags flags;
+	struct store_flags_if *c; /* NULL: no conditions */
+	uint32_t *known;	  /* of a commit: what the client knows to the end */
+	size_t n_known;
+};
+
+/* Is this one to be left alone? Then it is noted. */
+static bool left_alone(struct change *x, const struct msg *e)
+{
+	if (!x->c || e->modseq <= x->c->unchanged_since) {
+		return false;
+	}
+	x->c->left[x->c->n_left++] = e->uid;
+	return true;
+}
+
+static int add_edit(struct change *x, struct txn *t, const struct msg *e)
+{
+	struct store_flags f = combine(e, x->op, x->flags);
+	struct edit edit = { e->uid, (uint8_t)f.system, f.keywords };
+
+	if (f.system == e->system && f.keywords == e->keywords) {
+		return 0;
+	}
+	if (x->known && !view_is_news(x->c->view, e)) {
+		x->known[x->n_known++] = e->uid;
+	}
+	return txn_edit(t, &edit);
+}
+
+static int add_edits(struct change *x, struct txn *t, const uint32_t *uids, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct msg *e = box_live(t->m, uids[i]);
+		const struct msg *e = box_live(x->m, uids[i]);
 
-		if (!e) {
+		if (!e || left_alone(x, e)) {
 			continue;
 		}
-		struct store_flags f = combine(e, op, flags);
-		struct edit x = { e->uid, (uint8_t)f.system, f.keywords };
-
-		if (f.system == e->system && f.keywords == e->keywords) {
-			continue;
-		}
-		if (txn_edit(t, &x)) {
+		if (add_edit(x, t, e)) {
 			return -ENOMEM;
 		}
 	}
@@ -57,37 +84,56 @@ static int add_edits(struct txn *t, const uint32_t *uids, size_t n, enum store_f
 }
 
 /* One commit, with the lock held. */
-CO_FN static int change_chunk(struct store_mailbox *m, const uint32_t *uids, size_t n,
-			      enum store_flag_op op, struct store_flags flags, struct err *e)
+CO_FN static int change_chunk(struct change *x, const uint32_t *uids, size_t n, struct err *e)
 {
-	struct txn *t = txn_new(m, true);
+	struct txn *t = txn_new(x->m, true);
 
+	x->n_known = 0;
 	if (!t) {
 		return err_set(e, -ENOMEM, "changing flags", NULL);
 	}
-	int r = add_edits(t, uids, n, op, flags);
+	int r = add_edits(x, t, uids, n);
 
 	if (r == 0 && t->n_edit) {
 		r = txn_seal(t);
 		r = r ? r : txn_commit(&t, 1, e);
+		for (size_t i = 0; r == 0 && i < x->n_known; i++) {
+			view_told_uid(x->c->view, x->known[i], t->modseq);
+		}
 	}
 	txn_free(&t);
+	return r;
+}
+
+CO_FN int store_flags_change_if(struct store_mailbox *m, const uint32_t *uids, size_t n,
+				enum store_flag_op op, struct store_flags flags,
+				struct store_flags_if *c, struct err *e)
+{
+	struct change x = { .m = m, .op = op, .flags = flags, .c = c };
+	int r = box_lock(m, e);
+
+	if (r) {
+		return r;
+	}
+	if (c) {
+		c->n_left = 0;
+	}
+	if (c && c->view) {
+		x.known = calloc(MIN(n, FLAGS_CHUNK) + 1, sizeof(*x.known));
+		r = x.known ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; i < n && r == 0; i += FLAGS_CHUNK) {
+		r = change_chunk(&x, uids + i, MIN(n - i, FLAGS_CHUNK), e);
+	}
+	co_mutex_unlock(&m->lock);
+	free(x.known);
 	return r;
 }
 
 CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids, size_t n,
 			     enum store_flag_op op, struct store_flags flags, struct err *e)
 {
-	int r = box_lock(m, e);
-
-	if (r) {
-		return r;
-	}
-	for (size_t i = 0; i < n && r == 0; i += FLAGS_CHUNK) {
-		r = change_chunk(m, uids + i, MIN(n - i, FLAGS_CHUNK), op, flags, e);
-	}
-	co_mutex_unlock(&m->lock);
-	return r;
+	return store_flags_change_if(m, uids, n, op, flags, NULL, e);
 }
 
 /* ---- expunge ------------------------------------------------------------ */

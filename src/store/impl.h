@@ -416,6 +416,10 @@ int uids_push(struct uids *u, uint32_t uid);
 void box_publish(struct store_mailbox *m);
 /* Forgets gone messages that no view can ask for any more. */
 void box_compact(struct store_mailbox *m);
+/* Would the view announce this message's flags? */
+bool view_is_news(struct store_view *v, const struct msg *e);
+/* Its client knows the flags of a message as of modseq. */
+void view_told_uid(struct store_view *v, uint32_t uid, uint64_t modseq);
 
 /* ---- watches (watch.c) -------------------------------------------------- */
 

@@ -682,6 +682,11 @@ CO_FN int store_keywords(struct store_mailbox *m, struct arena *arena, struct sl
 	return 0;
 }
 
+unsigned store_keyword_count(const struct store_mailbox *m)
+{
+	return m->kw_n;
+}
+
 int store_keyword_bits(struct store_mailbox *m, const struct slice *names, size_t n, bool create,
 		       uint64_t *bits_out)
 {

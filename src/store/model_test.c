@@ -336,7 +336,7 @@ static void op_told(struct model *md)
 
 		if (rng_below(&md->rng, 3) == 0 && store_view_msg(c->v, seq, &x) == STORE_OK) {
 			client_take(c, seq);
-			store_view_told(c->v, seq);
+			store_view_told(c->v, seq, x.modseq);
 		}
 	}
 }

@@ -238,6 +238,8 @@ struct store_msg {
 /* Keyword names of this mailbox, bit i = names[i]; in the arena. */
 CO_FN int store_keywords(struct store_mailbox *m, struct arena *arena, struct slice **names_out,
 			 size_t *n_out);
+/* How many there are: when it grows, store_keywords has more to say. */
+unsigned store_keyword_count(const struct store_mailbox *m);
 /*
  * Bits for keyword names (case-insensitive, case of the first use kept),
  * entered into the table when create is true (with the next commit).
@@ -297,10 +299,22 @@ struct store_diff {
  */
 int store_view_sync(struct store_view *v, bool expunges, struct arena *arena,
 		    struct store_diff *out);
-/* The client knows the flags of this message as of now. */
-void store_view_told(struct store_view *v, uint32_t seq);
+/* The client knows the flags of this message as they were at modseq (as
+ * store_view_msg gave them). */
+void store_view_told(struct store_view *v, uint32_t seq, uint64_t modseq);
 /* Is there anything store_view_sync would report? */
 bool store_view_stale(const struct store_view *v);
+/* Did the mailbox change since the last sync, also without anything to
+ * report? Cheap. */
+bool store_view_behind(const struct store_view *v);
+/*
+ * Everything up to this modseq was reported: flags, arrivals and expunges
+ * (RFC 7162 6: what a client may be told is HIGHESTMODSEQ). Lower than the
+ * mailbox's while expunges are held back.
+ */
+uint64_t store_view_modseq(const struct store_view *v);
+/* Number of the first message without \Seen, 0: none. */
+uint32_t store_view_first_unseen(const struct store_view *v);
 /* Set at every change of the mailbox; the owner clears it before syncing. */
 struct co_event *store_view_event(struct store_view *v);
 /* Sets this event too, from now on (NULL: no more); the caller's. */
@@ -369,6 +383,23 @@ enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
  */
 CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids, size_t n,
 			     enum store_flag_op op, struct store_flags flags, struct err *e);
+/* More of a flag change than what flags and how. */
+struct store_flags_if {
+	/* Messages with a higher modseq are left alone (RFC 7162 3.1.3);
+	 * UINT64_MAX: none is. */
+	uint64_t unchanged_since;
+	uint32_t *left; /* room for n UIDs: those left alone; may be NULL with
+			   UINT64_MAX */
+	size_t n_left;	/* out */
+	/* Whose client will not be told the new flags (.SILENT), because it
+	 * knows them: where others' changes are not announced to it yet, it
+	 * does not, and the message stays to be announced. NULL: nobody's. */
+	struct store_view *view;
+};
+/* The same; what *c asks is decided for each message under the lock. */
+CO_FN int store_flags_change_if(struct store_mailbox *m, const uint32_t *uids, size_t n,
+				enum store_flag_op op, struct store_flags flags,
+				struct store_flags_if *c, struct err *e);
 /*
  * Removes those of the n uids (ascending) that still exist; with
  * only_deleted, only those marked \Deleted now. uids NULL: all messages.

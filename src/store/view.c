@@ -32,6 +32,7 @@ struct store_view {
 	uint32_t n;
 	uint32_t expunges; /* of the mailbox, when last all were announced */
 	uint64_t modseq;   /* flag changes up to here are announced */
+	uint64_t complete; /* everything up to here is, also expunges */
 	unsigned kw_n;
 	uint32_t recent_told;
 	struct range *recent;
@@ -231,7 +232,7 @@ CO_FN int store_view_open(struct store_mailbox *m, bool rw, struct store_view **
 	v->uids = uids_ref(u);
 	v->n = u->n;
 	v->expunges = m->expunges;
-	v->modseq = m->modseq;
+	v->modseq = v->complete = m->modseq;
 	v->kw_n = m->kw_n;
 	v->told_sorted = true;
 	co_event_init(&v->ev);
@@ -387,18 +388,20 @@ static int told_room(struct store_view *v)
 	return 0;
 }
 
-void store_view_told(struct store_view *v, uint32_t seq)
+void view_told_uid(struct store_view *v, uint32_t uid, uint64_t modseq)
 {
-	const struct msg *e = box_find(v->m, store_view_uid(v, seq));
-
-	assert(e);
-	if (e->gone_at || e->modseq <= v->modseq || told_room(v)) {
+	if (modseq <= v->modseq || told_room(v)) {
 		return; /* without memory it is announced once more */
 	}
-	if (v->n_told && v->told[v->n_told - 1].uid >= e->uid) {
+	if (v->n_told && v->told[v->n_told - 1].uid >= uid) {
 		v->told_sorted = false;
 	}
-	v->told[v->n_told++] = (struct told){ e->uid, e->modseq };
+	v->told[v->n_told++] = (struct told){ uid, modseq };
+}
+
+void store_view_told(struct store_view *v, uint32_t seq, uint64_t modseq)
+{
+	view_told_uid(v, store_view_uid(v, seq), modseq);
 }
 
 /* The highest modseq of this message that the client has heard of. */
@@ -423,7 +426,7 @@ static uint64_t told_modseq(struct store_view *v, uint32_t uid)
 }
 
 /* Flags of this message are to be announced. */
-static bool is_news(struct store_view *v, const struct msg *e)
+bool view_is_news(struct store_view *v, const struct msg *e)
 {
 	return e->gone_at == 0 && e->modseq > v->modseq && e->modseq > told_modseq(v, e->uid);
 }
@@ -514,7 +517,7 @@ static int find_changed(struct store_view *v, const struct uids *next, struct ar
 				at++;
 				assert(at < v->m->n);
 			}
-			if (!is_news(v, &v->m->v[at])) {
+			if (!view_is_news(v, &v->m->v[at])) {
 				continue;
 			}
 			if (c) {
@@ -591,6 +594,9 @@ int store_view_sync(struct store_view *v, bool expunges, struct arena *arena,
 		v->expunges = m->expunges;
 		box_compact(m);
 	}
+	if (v->expunges == m->expunges) {
+		v->complete = m->modseq;
+	}
 	*out = d;
 	return STORE_OK;
 }
@@ -606,7 +612,7 @@ static bool flags_stale(struct store_view *v)
 		while (v->m->v[at].uid < v->uids->v[i]) {
 			at++;
 		}
-		if (is_news(v, &v->m->v[at])) {
+		if (view_is_news(v, &v->m->v[at])) {
 			return true;
 		}
 	}
@@ -632,4 +638,33 @@ bool store_view_stale(const struct store_view *v)
 	/* Sorting what was told is the only thing that is not const. */
 	return m->gone || m->expunges != v->expunges || m->kw_n != v->kw_n || has_arrivals(v) ||
 	       flags_stale((struct store_view *)v);
+}
+
+bool store_view_behind(const struct store_view *v)
+{
+	const struct store_mailbox *m = v->m;
+
+	return m->gone || m->expunges != v->expunges || m->kw_n != v->kw_n ||
+	       m->modseq != v->modseq;
+}
+
+uint64_t store_view_modseq(const struct store_view *v)
+{
+	return v->complete;
+}
+
+uint32_t store_view_first_unseen(const struct store_view *v)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; v->m->total.unseen > 0 && i < v->n; i++) {
+		while (v->m->v[at].uid < v->uids->v[i]) {
+			at++;
+			assert(at < v->m->n);
+		}
+		if (v->m->v[at].gone_at == 0 && !(v->m->v[at].system & STORE_SEEN)) {
+			return i + 1;
+		}
+	}
+	return 0;
 }
