@@ -356,6 +356,11 @@ CO_FN static int scan_box(struct check *c)
 	return c->err ? c->err : MIN(r, 0);
 }
 
+static void found_derived(void *arg, const char *text)
+{
+	problem(arg, "%s", text);
+}
+
 CO_FN static int check_locked(struct check *c)
 {
 	int r;
@@ -385,6 +390,9 @@ CO_FN static int check_locked(struct check *c)
 	check_trees(c);
 	check_memory(c);
 	check_blobs(c);
+	if (c->err == 0) {
+		c->err = index_check(c->m, found_derived, c);
+	}
 	return c->err;
 }
 

@@ -147,6 +147,7 @@ struct home {
 	bool text_on;
 	struct list text_due;
 	struct co_event text_wake;
+	bool text_demand; /* a search indexes */
 	struct co_post text_post;
 };
 
@@ -440,6 +441,9 @@ void account_wake(struct store_account *a);
 void text_touch(struct store_mailbox *m, int64_t rest_ms);
 /* It is about to be freed. */
 void text_forget(struct store_mailbox *m);
+/* text_check.c: looks at all derived rows. 0 or <0. */
+CO_FN int index_check(struct store_mailbox *m, void (*found)(void *arg, const char *text),
+		      void *arg);
 
 /* ---- writing ------------------------------------------------------------ */
 

@@ -23,7 +23,7 @@
 #define INDEX_SEGMENTS_MAX 512u
 #define INDEX_TEXT_MAX (1u << 20) /* decoded text of a message */
 #define INDEX_TOKENS_MAX 20000u	  /* different tokens of a message */
-#define INDEX_MEMORY (20u << 20)  /* of a segment that is being built */
+#define INDEX_MEMORY (14u << 20)  /* of a segment that is being built */
 #define INDEX_FANOUT 8u		  /* segments of a size that are merged */
 
 /* ---- tokens (text_token.c) ----------------------------------------------- */

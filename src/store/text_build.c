@@ -140,7 +140,7 @@ size_t build_memory(const struct build *b)
 	for (int z = 0; z < ZONES; z++) {
 		const struct table_of *t = &b->zone[z];
 
-		n += t->texts.n + t->pieces.n + t->n * (sizeof(*t->v) + sizeof(*t->order)) +
+		n += t->texts.cap + t->pieces.cap + t->cap * (sizeof(*t->v) + sizeof(*t->order)) +
 		     t->n_slots * sizeof(*t->slot);
 	}
 	return n;

@@ -276,10 +276,13 @@ static const struct segment *segment_of(const struct manifest *mf, uint32_t uid)
 
 size_t index_missing(const struct store_mailbox *m, const struct manifest *mf)
 {
-	size_t n = 0;
+	size_t n = 0, at = 0;
 
 	for (size_t i = 0; i < m->n; i++) {
-		n += m->v[i].gone_at == 0 && !segment_of(mf, m->v[i].uid);
+		while (at < mf->n && mf->v[at].last < m->v[i].uid) {
+			at++;
+		}
+		n += m->v[i].gone_at == 0 && (at == mf->n || m->v[i].uid < mf->v[at].first);
 	}
 	return n;
 }
@@ -533,6 +536,7 @@ CO_FN int index_step(struct store_mailbox *m, enum index_pace pace, int64_t dead
 CO_FN int index_on_demand(struct store_mailbox *m, struct err *e)
 {
 	int64_t deadline = clock_mono() + DEMAND_MS * NSEC_PER_MSEC;
+	struct home *h = m->a->home;
 	struct manifest mf;
 	int r = index_load(m, &mf, e);
 
@@ -545,15 +549,17 @@ CO_FN int index_on_demand(struct store_mailbox *m, struct err *e)
 	if (missing) {
 		text_touch(m, TEXT_REST_MS);
 	}
-	if (missing < MISSING_MUCH) {
+	if (missing < MISSING_MUCH || h->text_demand) {
 		return 0;
 	}
+	h->text_demand = true; /* one at a time: it takes INDEX_MEMORY */
 	while (clock_mono() < deadline) {
 		r = index_step(m, INDEX_BUILD_ONLY, deadline, NULL);
 		if (r != 1) {
 			break;
 		}
 	}
+	h->text_demand = false;
 	return r == -ECANCELED || r == -ENOMEM ? r : 0;
 }
 

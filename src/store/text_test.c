@@ -675,11 +675,85 @@ static void test_damage(void **state)
 	}
 }
 
+/* ---- failures -------------------------------------------------------------------------- */
+
+/*
+ * Commits fail now and then, in the middle of segments and merges, as they
+ * would at a crash: what was written so far does not count.
+ */
+static void test_failures(void **state)
+{
+	struct env *env = *state;
+	struct kv *real = env->en.kv;
+	struct tkv *t = tkv_open(real, rng_next(&env->rng));
+	unsigned failed = 0;
+
+	co_enter();
+	close_all(env);
+	env->en.kv = &t->kv;
+	open_all(env);
+	t->fail_with = KV_FULL;
+	for (unsigned i = 0; i < 60; i++) {
+		struct store_mailbox *m = env->m[i % 2];
+
+		t->fail_one_in = 0;
+		arrive(env, 1 + rng_below(&env->rng, 4));
+		t->fail_one_in = 3;
+		int r = store_text_index(m, &env->e);
+
+		assert_true(r == 0 || r == STORE_FULL);
+		failed += r != 0;
+		compare_some(env, 2);
+	}
+	assert_true(failed > 5);
+	t->fail_one_in = 0;
+	assert_int_equal(store_text_index(env->m[0], &env->e), 0);
+	assert_int_equal(store_text_index(env->m[1], &env->e), 0);
+	compare_some(env, 10);
+	close_all(env);
+	env->en.kv = real;
+	free(t);
+	open_all(env);
+}
+
+/* ---- rubbish with a good sum ------------------------------------------------------------ */
+
+static void test_rubbish(void **state)
+{
+	struct env *env = *state;
+
+	for (unsigned i = 0; i < 30000; i++) {
+		struct buf payload = BUF_INIT(256), row = BUF_INIT(256);
+		struct doc docs[8];
+		struct manifest mf;
+		uint64_t bits[2];
+		struct dict d;
+
+		for (unsigned n = rng_below(&env->rng, 40); n; n--) {
+			buf_put8(&payload, (uint8_t)rng_below(&env->rng, i % 2 ? 256 : 6));
+		}
+		sealed_put(buf_slice(&payload), &row);
+		if (manifest_get(buf_slice(&row), &mf) == 0) {
+			manifest_free(&mf);
+		}
+		docs_get(buf_slice(&row), docs, 8);
+		postings_mark(buf_slice(&payload), bits, 128);
+		if (dict_open(buf_slice(&row), &d) == 0) {
+			while (dict_next(&d) == 1) {
+				assert_true(dict_token(&d).n <= payload.n);
+			}
+		}
+		buf_fini(&payload);
+		buf_fini(&row);
+	}
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_random), T(test_find),    T(test_merge),
-					    T(test_delete), T(test_too_big), T(test_damage) };
+	const struct CMUnitTest tests[] = { T(test_random),   T(test_find),    T(test_merge),
+					    T(test_delete),   T(test_too_big), T(test_damage),
+					    T(test_failures), T(test_rubbish) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
