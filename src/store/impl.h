@@ -208,12 +208,13 @@ struct uids {
 
 /* What the derived data for searching needs of a mailbox. */
 struct box_text {
-	bool busy;	 /* somebody writes index rows */
-	uint32_t bad;	 /* a segment that cannot be read, or 0 */
-	struct list due; /* home's text_due */
-	int64_t since;	 /* on that list */
-	int64_t at;	 /* when the indexer is to look at it */
-	uint32_t summed; /* summaries of all below were seen to be kept */
+	bool busy;	  /* somebody writes index rows */
+	uint32_t bad;	  /* a segment that cannot be read, or 0 */
+	struct list due;  /* home's text_due */
+	int64_t since;	  /* on that list */
+	int64_t at;	  /* when the indexer is to look at it */
+	int64_t demanded; /* when a search last indexed */
+	uint32_t summed;  /* summaries of all below were seen to be kept */
 };
 
 struct store_mailbox {

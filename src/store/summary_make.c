@@ -13,9 +13,13 @@
 #define ID_MAX 1000  /* bytes of one message id; longer ones are none */
 #define IDS_MAX 2000 /* references of one message; the first ones count */
 
+enum whole { W_FROM, W_TO, W_CC, W_BCC, W_SUBJECT, WHOLES };
+
 struct make {
 	struct arena *a;
 	struct buf one, two; /* scratch */
+	struct buf whole[WHOLES];
+	bool present[WHOLES];
 	struct slice decoded_subject;
 	struct slice in_reply_to, references; /* raw bodies */
 	bool date_seen;
@@ -57,19 +61,28 @@ static struct slice decoded_folded(struct make *k, struct slice body)
 }
 
 /* Joined by "\n" to what is there. */
-static void add_field(struct make *k, struct slice *at, struct slice body)
+static void add_field(struct make *k, enum whole w, struct slice body)
 {
-	struct slice text = decoded_folded(k, body);
-
-	if (!at->p) {
-		*at = text;
-		return;
+	if (k->present[w]) {
+		buf_addc(&k->whole[w], '\n');
 	}
-	scratch(k, &k->one);
-	buf_add(&k->one, *at);
-	buf_addc(&k->one, '\n');
-	buf_add(&k->one, text);
-	*at = arena_dup(k->a, buf_slice(&k->one));
+	k->present[w] = true;
+	utf8_fold(&k->whole[w], decode(k, body));
+}
+
+/* To the arena; absent fields have no bytes. */
+static void take_wholes(struct make *k)
+{
+	struct store_summary *s = k->s;
+	struct slice *to[WHOLES] = { &s->from, &s->to, &s->cc, &s->bcc, &s->subject };
+
+	for (int w = 0; w < WHOLES; w++) {
+		k->err = k->err ? k->err : k->whole[w].err;
+		if (k->present[w]) {
+			*to[w] = arena_dup(k->a, buf_slice(&k->whole[w]));
+		}
+		buf_fini(&k->whole[w]);
+	}
 }
 
 /* ---- addresses ------------------------------------------------------------ */
@@ -211,7 +224,7 @@ static void subject(struct make *k, struct slice body)
 	if (!k->decoded_subject.p) {
 		k->decoded_subject = arena_dup(k->a, decode(k, body));
 	}
-	add_field(k, &k->s->subject, body);
+	add_field(k, W_SUBJECT, body);
 }
 
 static void keep_raw(struct slice *at, struct slice body)
@@ -226,16 +239,16 @@ static void field(struct make *k, const struct mime_field *f)
 	struct store_summary *s = k->s;
 
 	if (slice_ieq(f->name, S("from"))) {
-		add_field(k, &s->from, f->body);
+		add_field(k, W_FROM, f->body);
 		addresses(k, f->body, &s->sort_from, &s->display_from);
 	} else if (slice_ieq(f->name, S("to"))) {
-		add_field(k, &s->to, f->body);
+		add_field(k, W_TO, f->body);
 		addresses(k, f->body, &s->sort_to, &s->display_to);
 	} else if (slice_ieq(f->name, S("cc"))) {
-		add_field(k, &s->cc, f->body);
+		add_field(k, W_CC, f->body);
 		addresses(k, f->body, &s->sort_cc, NULL);
 	} else if (slice_ieq(f->name, S("bcc"))) {
-		add_field(k, &s->bcc, f->body);
+		add_field(k, W_BCC, f->body);
 	} else if (slice_ieq(f->name, S("subject"))) {
 		subject(k, f->body);
 	} else if (slice_ieq(f->name, S("date"))) {
@@ -271,9 +284,13 @@ int summary_make(struct slice header, uint32_t uid, const unsigned char guid[16]
 	*out = (struct store_summary){ .uid = uid, .sent = INT64_MIN };
 	buf_init(&k.one, SUMMARY_TEXT_MAX);
 	buf_init(&k.two, SUMMARY_TEXT_MAX);
+	for (int w = 0; w < WHOLES; w++) {
+		buf_init(&k.whole[w], SUMMARY_TEXT_MAX);
+	}
 	while (mime_field_next(&header, &f)) {
 		field(&k, &f);
 	}
+	take_wholes(&k);
 	out->references = ids(&k, k.references, IDS_MAX);
 	if (!out->references.p) {
 		out->references = ids(&k, k.in_reply_to, 1);

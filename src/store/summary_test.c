@@ -114,6 +114,25 @@ static void test_absent(void **state)
 	assert_memory_equal(t.thread, "0123456789abcdef", 16);
 }
 
+/* A header of nothing but one field, over and over, is no trouble. */
+static void test_many_fields(void **state)
+{
+	static const unsigned char guid[16];
+	struct buf b = BUF_INIT(1 << 20);
+	struct store_summary s;
+	struct arena a;
+
+	(void)state;
+	while (b.n + 16 < MIME_HEADER_MAX) {
+		buf_adds(&b, "To:\xc3\xa4\nSubject:\n");
+	}
+	arena_init(&a, SUMMARY_ARENA_MAX);
+	assert_int_equal(summary_make(buf_slice(&b), 1, guid, &a, &s), 0);
+	assert_true(s.to.n > MIME_HEADER_MAX / 20 * 3);
+	arena_fini(&a);
+	buf_fini(&b);
+}
+
 /* Same root, same thread: the root itself and what refers to it. */
 static void test_thread(void **state)
 {
@@ -359,7 +378,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = { T(test_fields), T(test_absent), T(test_thread),
-					    T(test_store), T(test_kept) };
+					    T(test_store),  T(test_kept),   T(test_many_fields) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

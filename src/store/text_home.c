@@ -62,10 +62,15 @@ CO_FN static int look_after(struct store_mailbox *m)
 
 	for (int i = 0; r == 0 && i < STEPS_MAX; i++) {
 		r = index_step(m, INDEX_GENTLY, INT64_MAX, &e);
-		if (r == 0) {
+		if (r != 1) {
 			break;
 		}
-		r = r == 1 ? co_yield() : r;
+		r = co_yield();
+		r = r ? r : i + 1 == STEPS_MAX;
+	}
+	if (r == 1) {
+		text_touch(m, 0); /* later more */
+		r = 0;
 	}
 	if (r == 0) {
 		r = summaries_fill(m, &e);

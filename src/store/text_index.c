@@ -22,6 +22,7 @@
 #define BUILD_DOCS 16384u      /* messages of one build */
 #define MISSING_MUCH 256u      /* a search indexes first */
 #define DEMAND_MS 5000	       /* at most for that long */
+#define DEMAND_AGAIN_MS 30000  /* and not again so soon: a command may ask often */
 
 /* ---- one batch of messages -------------------------------------------------- */
 
@@ -549,7 +550,9 @@ CO_FN int index_on_demand(struct store_mailbox *m, struct err *e)
 	if (missing) {
 		text_touch(m, TEXT_REST_MS);
 	}
-	if (missing < MISSING_MUCH || h->text_demand) {
+	if (missing < MISSING_MUCH || h->text_demand ||
+	    (m->text.demanded &&
+	     clock_mono() < m->text.demanded + DEMAND_AGAIN_MS * NSEC_PER_MSEC)) {
 		return 0;
 	}
 	h->text_demand = true; /* one at a time: it takes INDEX_MEMORY */
@@ -560,6 +563,8 @@ CO_FN int index_on_demand(struct store_mailbox *m, struct err *e)
 		}
 	}
 	h->text_demand = false;
+	m->text.demanded = clock_mono();
+	text_touch(m, 0);
 	return r == -ECANCELED || r == -ENOMEM ? r : 0;
 }
 
