@@ -58,6 +58,11 @@ static struct store_mailbox *earliest(struct home *h)
 CO_FN static int look_after(struct store_mailbox *m)
 {
 	struct err e = ERR_INIT;
+
+	if (m->text.busy) {
+		text_touch(m, TEXT_REST_MS); /* a search is at it */
+		return 0;
+	}
 	int r = box_load(m, &e);
 
 	for (int i = 0; r == 0 && i < STEPS_MAX; i++) {

@@ -21,7 +21,7 @@
 #define PIECES_MAX 512u	       /* text parts and headers of one message */
 #define BUILD_DOCS 16384u      /* messages of one build */
 #define MISSING_MUCH 256u      /* a search indexes first */
-#define DEMAND_MS 5000	       /* at most for that long */
+#define DEMAND_MS 30000	       /* at most for that long: half of what looking takes */
 #define DEMAND_AGAIN_MS 30000  /* and not again so soon: a command may ask often */
 
 /* ---- one batch of messages -------------------------------------------------- */
