@@ -93,7 +93,8 @@ CO_FN static bool prepare(struct append *a)
 	struct imap_cmd *cmd = a->cmd;
 	struct imap *s = cmd->s;
 	struct err e = ERR_INIT;
-	int r = store_mailbox_open(s->account, a->name, &a->mbox, &e);
+	int r = s->account ? store_mailbox_open(s->account, a->name, &a->mbox, &e)
+			   : STORE_FORBIDDEN; /* the account is on another loop */
 
 	if (r == STORE_NOTFOUND) {
 		imap_no(cmd, "[TRYCREATE] No such mailbox");

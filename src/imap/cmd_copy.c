@@ -70,7 +70,9 @@ CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_
 	if (r < 0 || !to) {
 		return imap_store_no(cmd, -ENOMEM, NULL);
 	}
-	r = store_mailbox_open(s->account, name, &dst, &e);
+	r = s->account && store_mailbox_account(s->mbox) == s->account
+		    ? store_mailbox_open(s->account, name, &dst, &e)
+		    : STORE_FORBIDDEN; /* between accounts */
 	if (r == STORE_NOTFOUND) {
 		return imap_no(cmd, "[TRYCREATE] No such mailbox");
 	}

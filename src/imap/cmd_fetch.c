@@ -11,6 +11,7 @@
 
 #include "imap/fetch.h"
 #include "imap/parse.h"
+#include "imap/target.h"
 
 #define FETCH_RUN 64 /* messages whose \Seen is set in one commit */
 
@@ -133,7 +134,7 @@ CO_FN static int fetch_all(struct fetch *f, const uint32_t *seqs, size_t n)
 	for (size_t i = 0; i < n; i += FETCH_RUN) {
 		size_t run = MIN(n - i, FETCH_RUN);
 		bool marked[FETCH_RUN] = { false };
-		if ((f->needs & FETCH_SEEN) && !s->readonly) {
+		if ((f->needs & FETCH_SEEN) && !s->readonly && imap_may(s, STORE_RIGHT_SEEN)) {
 			mark_seen(f, seqs + i, run, marked);
 		}
 		for (size_t k = 0; k < run; k++) {

@@ -11,7 +11,9 @@
 #include "imap/impl.h"
 #include "imap/list.h"
 #include "imap/parse.h"
+#include "imap/shared.h"
 #include "imap/status.h"
+#include "imap/target.h"
 #include "imap/write.h"
 #include "mime/charset.h"
 
@@ -19,14 +21,29 @@
 
 /* ---- where rows come from --------------------------------------------------- */
 
+struct own {
+	struct arena *arena;
+	struct store_mailbox_info *m;
+	size_t n;
+	struct err *e;
+};
+
+static int own_list(struct store_account *a, void *arg)
+{
+	struct own *o = arg;
+
+	co_enter();
+	return store_mailbox_list(a, o->arena, &o->m, &o->n, o->e);
+}
+
 /* The account's own mailboxes and all its subscriptions. */
 CO_FN static int own_rows(struct imap_cmd *cmd, struct list_rows *l, struct err *e)
 {
-	struct store_mailbox_info *m;
-	size_t n;
-	int r = store_mailbox_list(cmd->s->account, &cmd->arena, &m, &n, e);
+	struct own o = { .arena = &cmd->arena, .e = e };
+	int r = imap_on_account(cmd->s, cmd->s->id.account, own_list, &o, e);
+	const struct store_mailbox_info *m = o.m;
 
-	for (size_t i = 0; i < n && r == 0; i++) {
+	for (size_t i = 0; i < o.n && r == 0; i++) {
 		struct list_row *row = list_rows_add(l, m[i].name);
 
 		if (!row) {
@@ -37,12 +54,33 @@ CO_FN static int own_rows(struct imap_cmd *cmd, struct list_rows *l, struct err 
 		row->subscribed = row->subscribed || m[i].subscribed;
 		row->has_children = row->has_children || m[i].has_children;
 		row->uses |= m[i].uses;
+		row->rights = m[i].exists ? STORE_RIGHTS_ALL : 0;
+	}
+	return r;
+}
+
+/* What others share. Their special uses are for their owners. */
+CO_FN static int shared_rows(struct imap_cmd *cmd, struct list_rows *l, struct err *e)
+{
+	struct imap_shared *m;
+	size_t n = 0;
+	int r = imap_shared_list(cmd->s, &cmd->arena, &m, &n, e);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct list_row *row = list_rows_add(l, m[i].full);
+
+		if (!row) {
+			return -ENOMEM;
+		}
+		row->exists = true;
+		row->noselect = !(m[i].rights & STORE_RIGHT_READ);
+		row->rights = m[i].rights;
 	}
 	return r;
 }
 
 typedef int source_fn(struct imap_cmd *cmd, struct list_rows *l, struct err *e);
-static source_fn *const sources[] = { own_rows };
+static source_fn *const sources[] = { own_rows, shared_rows };
 
 CO_FN static int gather(struct imap_cmd *cmd, struct list_rows *l, struct err *e)
 {
@@ -119,11 +157,23 @@ CO_FN static int extra_status(struct imap_cmd *cmd, const struct list_args *args
 	return imap_status_line(cmd->s, row->name, args->status, out, &e);
 }
 
+CO_FN static int extra_myrights(struct imap_cmd *cmd, const struct list_args *args,
+				const struct list_row *row, struct buf *out)
+{
+	const struct imap_target t = { .full = row->name, .rights = row->rights };
+
+	(void)args;
+	imap_put_myrights(out, cmd->s, &t);
+	return STORE_OK;
+}
+
 static const struct {
-	unsigned ret; /* enum list_ret */
+	unsigned ret;  /* enum list_ret */
+	bool noselect; /* also for what cannot be selected */
 	extra_fn *fn;
 } extras[] = {
-	{ LIST_RET_STATUS, extra_status },
+	{ LIST_RET_MYRIGHTS, true, extra_myrights },
+	{ LIST_RET_STATUS, false, extra_status },
 };
 
 /* Only for what was asked for: not for CHILDINFO alone (RFC 5819 3). */
@@ -131,7 +181,8 @@ CO_FN static void add_extras(struct imap_cmd *cmd, const struct list_args *args,
 			     struct list_row *row, struct buf *out)
 {
 	for (size_t i = 0; i < ARRAY_LEN(extras); i++) {
-		if (!(args->ret & extras[i].ret) || !row->selected || row->noselect) {
+		if (!(args->ret & extras[i].ret) || !row->selected ||
+		    (extras[i].noselect ? !row->exists : row->noselect)) {
 			continue;
 		}
 		if (extras[i].fn(cmd, args, row, out) == STORE_NOTFOUND) {

@@ -76,7 +76,7 @@ CO_FN int imap_cmd_create(void *session, void *command)
 	if (!imap_mailbox_canon(&cmd->arena, raw, imap_utf8(s), &name)) {
 		return imap_store_no(cmd, STORE_BADNAME, NULL);
 	}
-	r = imap_target_find(s, name, &cmd->arena, &t, &e);
+	r = imap_target_find(s, name, &t, &e);
 	if (r == 0 && !may_create(cmd, &t)) {
 		return 0;
 	}
@@ -175,9 +175,9 @@ CO_FN static bool may_rename(struct imap_cmd *cmd, struct slice from, struct sli
 			     struct imap_target *t, struct imap_target *u)
 {
 	struct err e = ERR_INIT;
-	int r = imap_target_find(cmd->s, from, &cmd->arena, t, &e);
+	int r = imap_target_find(cmd->s, from, t, &e);
 
-	r = r ? r : imap_target_find(cmd->s, to, &cmd->arena, u, &e);
+	r = r ? r : imap_target_find(cmd->s, to, u, &e);
 	if (r) {
 		imap_store_no(cmd, r, &e);
 		return false;

@@ -3,6 +3,7 @@
  * RFC 3501 6.1, RFC 2971, RFC 2342. ENABLE is in caps.c.
  */
 #include "imap/impl.h"
+#include "imap/other.h"
 #include "imap/parse.h"
 
 #define ID_PAIRS_MAX 30 /* RFC 2971 3.3 */
@@ -112,6 +113,7 @@ CO_FN int imap_cmd_namespace(void *session, void *command)
 	if (!cur_end(&cmd->c)) {
 		return imap_syntax(cmd);
 	}
-	conn_write(imap_conn(s), S("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n"));
+	conn_write(imap_conn(s),
+		   S("* NAMESPACE ((\"\" \"/\")) ((\"" OTHER_PREFIX "\" \"/\")) NIL\r\n"));
 	return imap_ok(cmd, "Namespaces listed");
 }

@@ -5,6 +5,7 @@
 #include "imap/impl.h"
 #include "imap/parse.h"
 #include "imap/qresync.h"
+#include "imap/target.h"
 #include "imap/write.h"
 
 #define BREATH 4096 /* messages passed over without a look at the clock */
@@ -98,22 +99,46 @@ CO_FN static void replace(struct imap *s)
 	}
 }
 
+/* Rights that let a session change something (RFC 4314 5.2). */
+#define WRITING                                                                            \
+	(STORE_RIGHT_INSERT | STORE_RIGHT_EXPUNGE | STORE_RIGHT_SEEN | STORE_RIGHT_WRITE | \
+	 STORE_RIGHT_DELETEMSG)
+
+/* Mailbox and view of a target, on its loop. Others' sessions take no \Recent
+ * away from the owner's. */
+CO_FN static int open_target(struct imap *s, const struct imap_target *t,
+			     struct store_account *account, bool readonly, struct err *e)
+{
+	int r = store_mailbox_open(account, t->name, &s->mbox, e);
+
+	s->readonly = readonly || !(t->rights & WRITING);
+	if (r == STORE_OK && !imap_may(s, STORE_RIGHT_READ)) {
+		r = STORE_NOTFOUND; /* not since it was looked up */
+	}
+	return r ? r : store_view_open(s->mbox, !s->readonly && t->mine, &s->view, e);
+}
+
 CO_FN static int open_mailbox(struct imap *s, struct imap_cmd *cmd, struct slice name,
 			      const struct select_params *p, bool readonly)
 {
+	struct store_account *account = NULL;
 	struct err e = ERR_INIT;
+	struct imap_target t;
 	int r;
 
 	replace(s);
+	if (!imap_target(cmd, name, STORE_RIGHT_READ, &t)) {
+		return 0;
+	}
+	r = imap_settle(cmd, t.account, &account, &e);
+	if (r == IMAP_MOVES) {
+		return 0;
+	}
 	if (p->condstore) {
 		imap_enable_condstore(s);
 	}
-	r = store_mailbox_open(s->account, name, &s->mbox, &e);
+	r = r ? r : open_target(s, &t, account, readonly, &e);
 	if (r == STORE_OK) {
-		r = store_view_open(s->mbox, !readonly, &s->view, &e);
-	}
-	if (r == STORE_OK) {
-		s->readonly = readonly;
 		s->modseq_max = UINT64_MAX;
 		r = announce(s, &cmd->arena);
 	}
@@ -125,8 +150,8 @@ CO_FN static int open_mailbox(struct imap *s, struct imap_cmd *cmd, struct slice
 		return imap_store_no(cmd, r, &e);
 	}
 	s->state = IMAP_SELECTED;
-	return imap_ok(cmd,
-		       readonly ? "[READ-ONLY] Mailbox examined" : "[READ-WRITE] Mailbox selected");
+	return imap_ok(cmd, "[%s] Mailbox %s", s->readonly ? "READ-ONLY" : "READ-WRITE",
+		       readonly ? "examined" : "selected");
 }
 
 /* [SP select-params] and the end; false with the reply set. */
@@ -191,7 +216,7 @@ CO_FN int imap_cmd_close(void *session, void *command)
 	if (!cur_end(&cmd->c)) {
 		return imap_syntax(cmd);
 	}
-	if (!s->readonly) {
+	if (!s->readonly && imap_may(s, STORE_RIGHT_EXPUNGE)) {
 		r = store_expunge(s->mbox, NULL, 0, true, &removed, &e);
 	}
 	if (r != STORE_OK && r != STORE_GONE) {

@@ -5,6 +5,7 @@
 #include "imap/impl.h"
 #include "imap/parse.h"
 #include "imap/status.h"
+#include "imap/target.h"
 #include "imap/write.h"
 
 static uint64_t append_limit(const struct imap *s)
@@ -15,19 +16,44 @@ static uint64_t append_limit(const struct imap *s)
 	return here && here < max ? here : max;
 }
 
+struct facts {
+	struct slice name;
+	unsigned items;
+	struct status_facts *out;
+	struct err *e;
+};
+
+static int facts(struct store_account *a, void *arg)
+{
+	struct facts *f = arg;
+
+	co_enter();
+	int r = store_mailbox_status(a, f->name, &f->out->st, f->e);
+
+	if (r == STORE_OK && (f->items & STATUS_DELETED_STORAGE)) {
+		r = store_mailbox_deleted(a, f->name, &f->out->deleted_bytes, f->e);
+	}
+	return r;
+}
+
 CO_FN int imap_status_facts(struct imap *s, struct slice name, unsigned items,
 			    struct status_facts *out, struct err *e)
 {
+	struct imap_target t;
 	int r;
 
 	*out = (struct status_facts){ .append_limit = append_limit(s) };
 	if (items & STATUS_HIGHESTMODSEQ) {
 		imap_enable_condstore(s);
 	}
-	r = store_mailbox_status(s->account, name, &out->st, e);
+	r = imap_target_find(s, name, &t, e);
+	if (r == 0 && !(t.rights & STORE_RIGHT_READ)) {
+		r = STORE_NOTFOUND;
+	}
+	if (r == 0) {
+		struct facts f = { t.name, items, out, e };
 
-	if (r == STORE_OK && (items & STATUS_DELETED_STORAGE)) {
-		r = store_mailbox_deleted(s->account, name, &out->deleted_bytes, e);
+		r = imap_on_account(s, t.account, facts, &f, e);
 	}
 	return r;
 }
@@ -72,6 +98,7 @@ CO_FN int imap_cmd_status(void *session, void *command)
 	struct imap_cmd *cmd = command;
 	struct buf line = BUF_INIT(IMAP_LINE_MAX);
 	struct err e = ERR_INIT;
+	struct imap_target t;
 	struct slice name;
 	unsigned items;
 	int r;
@@ -84,6 +111,9 @@ CO_FN int imap_cmd_status(void *session, void *command)
 	items = status_parse(&cmd->c);
 	if (!cur_end(&cmd->c)) {
 		return imap_syntax(cmd);
+	}
+	if (!imap_target(cmd, name, STORE_RIGHT_READ, &t)) {
+		return 0;
 	}
 	r = imap_status_line(s, name, items, &line, &e);
 	if (r == STORE_OK) {

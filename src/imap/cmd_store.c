@@ -8,6 +8,7 @@
  */
 #include "imap/impl.h"
 #include "imap/parse.h"
+#include "imap/target.h"
 
 struct change {
 	enum store_flag_op op;
@@ -135,6 +136,26 @@ CO_FN static int apply(struct imap_cmd *cmd, struct change *ch, const uint32_t *
 	return answer(cmd, ch, gone);
 }
 
+/*
+ * Leaves what the session may change (RFC 4314 4); false if that is nothing of
+ * what was asked for.
+ */
+static bool keep_permitted(const struct imap *s, struct change *ch)
+{
+	struct store_flags may = imap_flags_allowed(
+		store_mailbox_rights(s->mbox, s->id.account, s->base.env->share_with_anyone));
+	bool asked = ch->named.system || ch->named.n;
+
+	ch->cond.masked = true;
+	ch->cond.mask = may;
+	ch->named.system &= may.system;
+	ch->named.n = may.keywords ? ch->named.n : 0;
+	if (asked) {
+		return ch->named.system || ch->named.n;
+	}
+	return may.system || may.keywords;
+}
+
 /* store = "STORE" SP sequence-set SP [store-modifiers] store-att-flags */
 CO_FN int imap_cmd_store(void *session, void *command)
 {
@@ -159,6 +180,9 @@ CO_FN int imap_cmd_store(void *session, void *command)
 	}
 	if (s->readonly) {
 		return imap_no(cmd, "[READ-ONLY] Mailbox is read-only");
+	}
+	if (!keep_permitted(s, &ch)) {
+		return imap_no(cmd, "[NOPERM] Not permitted");
 	}
 	ch.flags.system = ch.named.system;
 	r = store_keyword_bits(s->mbox, ch.named.keywords, ch.named.n, ch.op != STORE_FLAGS_REMOVE,
@@ -194,6 +218,9 @@ CO_FN int imap_cmd_expunge(void *session, void *command)
 	}
 	if (s->readonly) {
 		return imap_no(cmd, "[READ-ONLY] Mailbox is read-only");
+	}
+	if (!imap_may(s, STORE_RIGHT_EXPUNGE)) {
+		return imap_no(cmd, "[NOPERM] Not permitted");
 	}
 	if (r == 0 && !(cmd->uid && n == 0)) {
 		r = store_expunge(s->mbox, uids, n, true, &removed, &e);

@@ -63,16 +63,20 @@ struct imap {
 	enum imap_state state;
 	unsigned enabled; /* enum imap_enabled */
 	bool greeted;
-	bool moving;	   /* logged in, the account is not open yet */
+	bool moving;	   /* to another loop, where accounts are opened */
 	bool ending;	   /* BYE was said */
 	unsigned failures; /* logins refused */
 	unsigned errors;   /* BAD answers */
 	int64_t login_deadline;
 	struct auth_identity id;
-	struct store_account *account;
-	struct store_mailbox *mbox; /* selected */
+	struct co_loop *move_to;
+	struct buf replay;	       /* the SELECT to run there */
+	struct store_account *account; /* the login's, on its own loop; else NULL */
+	struct store_account *lender;  /* whose mailbox is selected, if another's */
+	struct store_mailbox *mbox;    /* selected */
 	struct store_view *view;
 	bool readonly;
+	unsigned rights_told;	    /* enum store_right: as FLAGS said */
 	struct imap_notify *notify; /* NOTIFY was used; NULL: it was not */
 	uint64_t modseq_said;	    /* highest MODSEQ since the last tagged reply */
 	bool modseq_due;	    /* VANISHED was said: HIGHESTMODSEQ follows */
@@ -97,6 +101,8 @@ struct imap_cmd {
 	struct buf reply; /* "OK text"; the tag comes in front */
 	bool bad;	  /* reply is a BAD */
 	bool replied;	  /* the handler sent it itself */
+	bool moves;	  /* no reply yet: it runs again on another loop */
+	bool again;	  /* it does so now */
 };
 
 static inline struct conn *imap_conn(struct imap *s)
@@ -125,6 +131,9 @@ void imap_cmd_fini(struct imap_cmd *cmd);
  * <0: the connection is at its end (-ENOTCONN: closed by the peer).
  */
 CO_FN int imap_cmd_read(struct imap_cmd *cmd);
+/* A command that was read before (cmd->moves), from its text; takes it over.
+ * 1: ready to run; 0: refused, the reply is set. */
+CO_FN int imap_cmd_reread(struct imap_cmd *cmd, struct buf *text);
 /* Reads and drops n octets. 0 or -errno. */
 CO_FN int imap_drain(struct imap *s, uint64_t n);
 
@@ -303,6 +312,10 @@ struct co_event *imap_notify_event(struct imap *s);
 bool imap_notify_frozen(const struct imap *s);
 /* Does the client want to hear of flags in the selected mailbox? */
 bool imap_notify_flags(const struct imap *s);
+/* The session leaves this loop: what NOTIFY watches is watched from another
+ * one, where it goes on; what happens between is told then. */
+CO_FN void imap_notify_leave(struct imap *s);
+CO_FN void imap_notify_arrive(struct imap *s);
 /* As if NOTIFY had never been used; for the end of a session. */
 CO_FN void imap_notify_end(struct imap *s);
 
@@ -317,6 +330,8 @@ CO_FN void imap_fetch_news(struct imap *s, struct slice items, uint32_t from, ui
 
 /* ---- session.c ---------------------------------------------------------- */
 
+/* Does the account live on another loop than this? Notes where to. */
+bool imap_must_move(struct imap *s, uint64_t account);
 /* After a successful login: state, log line, reply. */
 CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how);
 /* After a failed one; ends the session at the limit. r: an auth_result or

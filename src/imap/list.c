@@ -99,6 +99,7 @@ static const struct option return_options[] = {
 	{ S("CHILDREN"), LIST_RET_CHILDREN, 0, NULL },
 	{ S("SPECIAL-USE"), LIST_RET_SPECIAL_USE, 0, NULL },
 	{ S("STATUS"), LIST_RET_STATUS, 0, status_value },
+	{ S("MYRIGHTS"), LIST_RET_MYRIGHTS, 0, NULL },
 };
 
 /* One option of the table; its bit goes to *bits. Unknown ones are errors. */

@@ -28,7 +28,8 @@ enum list_ret {
 	LIST_RET_SUBSCRIBED = 1,
 	LIST_RET_CHILDREN = 2,
 	LIST_RET_SPECIAL_USE = 4,
-	LIST_RET_STATUS = 8
+	LIST_RET_STATUS = 8,
+	LIST_RET_MYRIGHTS = 16 /* RFC 8440 */
 };
 
 struct list_args {
@@ -81,6 +82,7 @@ struct list_row {
 	bool subscribed;
 	bool has_children; /* mailboxes that exist */
 	unsigned uses;	   /* enum store_use */
+	unsigned rights;   /* enum store_right */
 	/* decided by list_row_match and list_select */
 	bool matches;	/* a pattern */
 	bool selected;	/* meets the selection criteria */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/table.h"
+#include "imap/target.h"
 #include "imap/write.h"
 #include "store/watch.h"
 
@@ -40,6 +41,7 @@ struct imap_notify {
 	struct co_event news; /* of the selected mailbox, or of the account */
 	bool own;	      /* what happens now is the command's own doing */
 	struct store_watch *watch;
+	bool look; /* the watch is new: look at everything once */
 	struct seen *seen;
 	size_t n_seen;
 };
@@ -149,11 +151,38 @@ static unsigned wanted(const struct notify_set *set, struct slice name, bool sub
 
 /* ---- STATUS ------------------------------------------------------------- */
 
+/* A look at the account, on its loop. */
+struct look {
+	struct slice name;
+	struct store_status *st;
+	struct arena *arena;
+	struct store_mailbox_info *m;
+	size_t n;
+	struct err *e;
+};
+
+static int look_status(struct store_account *a, void *arg)
+{
+	struct look *l = arg;
+
+	co_enter();
+	return store_mailbox_status(a, l->name, l->st, l->e);
+}
+
+static int look_list(struct store_account *a, void *arg)
+{
+	struct look *l = arg;
+
+	co_enter();
+	return store_mailbox_list(a, l->arena, &l->m, &l->n, l->e);
+}
+
 CO_FN static int get_status(struct imap *s, const struct seen *b, struct store_status *st)
 {
 	struct err e = ERR_INIT;
+	struct look l = { .name = b->name, .st = st, .e = &e };
 
-	return store_mailbox_status(s->account, b->name, st, &e);
+	return imap_on_account(s, s->id.account, look_status, &l, &e);
 }
 
 static void keep_status(struct seen *b, const struct store_status *st)
@@ -194,7 +223,7 @@ static bool is_selected(const struct imap *s, const struct seen *b)
 {
 	struct store_status st;
 
-	if (!s->mbox || store_mailbox_account(s->mbox) != s->account) {
+	if (!s->mbox || store_account_id(store_mailbox_account(s->mbox)) != s->id.account) {
 		return false;
 	}
 	store_mailbox_get_status(s->mbox, &st);
@@ -304,22 +333,21 @@ static int copy_info(const struct notify_set *set, const struct store_mailbox_in
 CO_FN static int load(struct imap *s, const struct notify_set *set, struct seen **out,
 		      size_t *n_out)
 {
-	struct store_mailbox_info *m;
 	struct arena a;
 	struct err e = ERR_INIT;
-	size_t n = 0;
+	struct look l = { .arena = &a, .e = &e };
 	size_t k = 0;
 	struct seen *v = NULL;
 	int r;
 
 	arena_init(&a, NOTIFY_LIST_MAX);
-	r = store_mailbox_list(s->account, &a, &m, &n, &e);
+	r = imap_on_account(s, s->id.account, look_list, &l, &e);
 	if (r == STORE_OK) {
-		v = calloc(MAX(n, 1), sizeof(*v));
+		v = calloc(MAX(l.n, 1), sizeof(*v));
 		r = v ? STORE_OK : -ENOMEM;
 	}
-	while (r == STORE_OK && k < n) {
-		r = copy_info(set, &m[k], &v[k]);
+	while (r == STORE_OK && k < l.n) {
+		r = copy_info(set, &l.m[k], &v[k]);
 		k += r == STORE_OK;
 	}
 	arena_fini(&a);
@@ -328,7 +356,7 @@ CO_FN static int load(struct imap *s, const struct notify_set *set, struct seen 
 		return r;
 	}
 	*out = v;
-	*n_out = n;
+	*n_out = k;
 	return STORE_OK;
 }
 
@@ -479,12 +507,13 @@ CO_FN static int tell_account(struct imap *s, const struct own *own)
 
 	arena_init(&a, NOTIFY_LIST_MAX);
 	r = store_watch_take(n->watch, &a, &ch);
+	ch.list = ch.list || n->look;
 	if (r == STORE_OK && ch.list) {
 		r = tell_list(s, own);
 	}
 	for (size_t i = 0; r == STORE_OK && i < n->n_seen; i++) {
 		struct seen *b = &n->seen[i];
-		bool changed = ch.list && b->id && !b->counted;
+		bool changed = (ch.list && b->id && !b->counted) || n->look;
 		for (size_t k = 0; k < ch.n_boxes && !changed; k++) {
 			changed = ch.boxes[k] == b->id;
 		}
@@ -493,6 +522,7 @@ CO_FN static int tell_account(struct imap *s, const struct own *own)
 		}
 	}
 	arena_fini(&a);
+	n->look = n->look && r != STORE_OK;
 	return r == STORE_GONE ? STORE_OK : r;
 }
 
@@ -538,6 +568,13 @@ bool imap_notify_flags(const struct imap *s)
 	return !s->notify || (s->notify->set.selected & NOTIFY_FLAGS);
 }
 
+CO_FN void imap_notify_leave(struct imap *s)
+{
+	if (s->notify) {
+		store_watch_free(&s->notify->watch);
+	}
+}
+
 /* We cannot go on: as if NOTIFY NONE had been said (5.8). */
 CO_FN static void overflow(struct imap *s)
 {
@@ -546,6 +583,23 @@ CO_FN static void overflow(struct imap *s)
 	conn_write(imap_conn(s), S("* OK [NOTIFICATIONOVERFLOW] Events are not told any more\r\n"));
 	imap_notify_end(s);
 	s->notify = none;
+}
+
+CO_FN void imap_notify_arrive(struct imap *s)
+{
+	struct imap_notify *n = s->notify;
+	struct err e = ERR_INIT;
+
+	if (!n || n->set.n_groups == 0) {
+		return;
+	}
+	co_event_init(&n->news);
+	n->look = true;
+	if (store_watch_new(s->base.env->store, s->id.account, &n->news, &n->watch, &e)) {
+		overflow(s);
+	} else {
+		co_event_set(&n->news);
+	}
 }
 
 CO_FN int imap_news(struct imap *s, struct imap_cmd *cmd, struct arena *a, unsigned how)
@@ -557,7 +611,7 @@ CO_FN int imap_news(struct imap *s, struct imap_cmd *cmd, struct arena *a, unsig
 		return imap_view_sync(s, a, how & IMAP_NEWS_EXPUNGE, how & IMAP_NEWS_UID);
 	}
 	r = tell_selected(s, a, how);
-	if (r == STORE_OK && s->notify->watch && s->account) {
+	if (r == STORE_OK && s->notify->watch) {
 		if (tell_account(s, &own) < 0) {
 			overflow(s);
 		}

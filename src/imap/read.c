@@ -206,6 +206,27 @@ CO_FN static int line_literal(struct imap_cmd *cmd, struct slice line, bool ok, 
 	return refuse_literal(cmd, n, sync);
 }
 
+/* The cursor behind the verb of a complete text. */
+static void begin_arguments(struct imap_cmd *cmd)
+{
+	cmd->c = cur_init(buf_slice(&cmd->text));
+	imap_parse_tag(&cmd->c, IMAP_TAG_MAX);
+	cur_sp(&cmd->c);
+	imap_parse_atom(&cmd->c);
+}
+
+CO_FN int imap_cmd_reread(struct imap_cmd *cmd, struct buf *text)
+{
+	cmd->text = *text;
+	buf_init(text, CMD_TEXT_MAX);
+	cmd->again = true;
+	if (!parse_head(cmd, buf_slice(&cmd->text)) || !cmd->verb) {
+		return 0;
+	}
+	begin_arguments(cmd);
+	return 1;
+}
+
 CO_FN int imap_cmd_read(struct imap_cmd *cmd)
 {
 	unsigned literals = 0;
@@ -242,9 +263,6 @@ CO_FN int imap_cmd_read(struct imap_cmd *cmd)
 		}
 		return 0;
 	}
-	cmd->c = cur_init(buf_slice(&cmd->text));
-	imap_parse_tag(&cmd->c, IMAP_TAG_MAX);
-	cur_sp(&cmd->c);
-	imap_parse_atom(&cmd->c);
+	begin_arguments(cmd);
 	return 1;
 }

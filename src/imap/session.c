@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "imap/impl.h"
+#include "imap/target.h"
 
 static struct imap *self(struct session *s)
 {
@@ -70,11 +71,15 @@ CO_FN static int open_account(struct imap *s)
 	return r;
 }
 
-static bool must_move(const struct imap *s)
+bool imap_must_move(struct imap *s, uint64_t account)
 {
-	struct co_loop *home = store_home(s->base.env->store, s->id.account);
+	struct co_loop *home = store_home(s->base.env->store, account);
 
-	return home && co_loop_self() && home != co_loop_self();
+	if (!home || !co_loop_self() || home == co_loop_self()) {
+		return false;
+	}
+	s->move_to = home;
+	return true;
 }
 
 CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how)
@@ -82,7 +87,7 @@ CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how)
 	struct imap *s = cmd->s;
 	struct buf caps = BUF_INIT(1024);
 
-	s->moving = must_move(s);
+	s->moving = imap_must_move(s, s->id.account);
 	if (!s->moving && open_account(s) != STORE_OK) {
 		return imap_no(cmd, "[UNAVAILABLE] Mailboxes cannot be opened");
 	}
@@ -146,21 +151,43 @@ CO_FN static void finish(struct imap_cmd *cmd)
 	imap_send_reply(cmd);
 }
 
-/* One command from its first octet to its reply. 0, or <0: the end. */
+/* Runs what was read, unless the right to read the selected mailbox was taken
+ * away meanwhile. */
+CO_FN static int run_handler(struct imap_cmd *cmd)
+{
+	struct imap *s = cmd->s;
+	int r;
+
+	if (s->view && !imap_may(s, STORE_RIGHT_READ)) {
+		imap_bye(s, IMAP_REVOKED);
+		return imap_no(cmd, "[NOPERM] Not permitted");
+	}
+	r = cmd->verb->run(s, cmd);
+	if (r == 0 && cmd->reply.n == 0 && !cmd->moves) {
+		BUG("imap: a handler gave no reply");
+	}
+	return r;
+}
+
+/*
+ * One command from its first octet to its reply, or to where it moves with
+ * the session. 0, or <0: the end.
+ */
 CO_FN static int one_command(struct imap *s)
 {
 	struct imap_cmd cmd;
 	int r;
 
 	imap_cmd_init(&cmd, s);
-	r = imap_cmd_read(&cmd);
+	r = s->replay.n ? imap_cmd_reread(&cmd, &s->replay) : imap_cmd_read(&cmd);
 	if (r > 0) {
-		r = cmd.verb->run(s, &cmd);
-		if (r == 0 && cmd.reply.n == 0) {
-			BUG("imap: a handler gave no reply");
-		}
+		r = run_handler(&cmd);
 	}
-	if (r >= 0) {
+	if (r >= 0 && cmd.moves) {
+		s->replay = cmd.text;
+		buf_init(&cmd.text, 0);
+		s->moving = true;
+	} else if (r >= 0) {
 		finish(&cmd);
 	}
 	imap_cmd_fini(&cmd);
@@ -216,7 +243,7 @@ CO_FN static int wait_command(struct imap *s)
 CO_FN static int serve(struct imap *s)
 {
 	while (!imap_stopping(s) && imap_conn(s)->err == 0) {
-		int r = wait_command(s);
+		int r = s->replay.n ? 0 : wait_command(s);
 		if (r == 0 && !s->ending) {
 			r = one_command(s);
 		}
@@ -261,18 +288,20 @@ CO_FN static int imap_run(struct session *session)
 	}
 	if (s->moving) {
 		s->moving = false;
-		if (open_account(s) != STORE_OK) {
+		if (!imap_must_move(s, s->id.account) && open_account(s) != STORE_OK) {
 			imap_bye(s, "[UNAVAILABLE] Mailboxes cannot be opened");
 		}
+		imap_notify_arrive(s);
 	}
 	r = serve(s);
+	/* Views, accounts, watches belong to this loop: given back here. */
+	imap_notify_leave(s);
+	imap_unselect(s);
+	store_account_close(&s->account);
 	if (r == SESSION_MOVE && conn_flush(imap_conn(s)) == 0) {
 		return SESSION_MOVE;
 	}
-	/* The view and the account belong to this loop: given back here. */
 	imap_notify_end(s);
-	imap_unselect(s);
-	store_account_close(&s->account);
 	say_end(s, r);
 	conn_shutdown(imap_conn(s));
 	return SESSION_END;
@@ -280,7 +309,7 @@ CO_FN static int imap_run(struct session *session)
 
 static struct co_loop *imap_home(struct session *session)
 {
-	return store_home(session->env->store, self(session)->id.account);
+	return self(session)->move_to;
 }
 
 static void imap_free(struct session *session)
@@ -289,6 +318,7 @@ static void imap_free(struct session *session)
 
 	imap_unselect(s);
 	store_account_close(&s->account);
+	buf_fini(&s->replay);
 	conn_fini(&session->conn);
 	free(s);
 }

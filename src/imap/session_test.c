@@ -308,6 +308,117 @@ CO_FN static void moves(struct pair *p)
 	}
 }
 
+/* An account whose home is (not) this loop. */
+CO_FN static uint64_t account_at(struct pair *p, char *user, size_t n, bool here)
+{
+	static int count;
+	struct err e = ERR_INIT;
+	uint64_t id = 0;
+
+	do {
+		snprintf(user, n, "x%d@example.test", count++);
+		assert_int_equal(auth_account_add(p->h.auth, slice_cstr(user), S("pw"), &id, &e),
+				 0);
+		assert_int_equal(store_account_create(p->h.store, id, 0, 0, &e), 0);
+	} while ((store_home(p->h.store, id) == co_loop_self()) != here);
+	return id;
+}
+
+__attribute__((format(printf, 2, 3))) CO_FN static void sayf(struct talk *t, const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	say(t, slice_cstr(line));
+}
+
+/*
+ * A mailbox of an account on another loop: the session goes there to select
+ * it, its own account is reached from there, and it comes back for that one's
+ * mailboxes; with what is pipelined behind each.
+ */
+CO_FN static void borrows(struct pair *p, bool here)
+{
+	char owner[64], guest[64];
+	struct talk a, b;
+
+	account_at(p, owner, sizeof(owner), here);
+	account_at(p, guest, sizeof(guest), !here);
+	talk_open(&a, &p->h);
+	sayf(&a, "l LOGIN %s pw\r\nc CREATE Team\r\ns SETACL Team %s lrswte\r\n", owner, guest);
+	hear(&a, S("s OK "));
+	talk_open(&b, &p->h);
+	sayf(&b, "l LOGIN %s pw\r\nn SELECT \"Other Users/%s/Sent\"\r\n", guest, owner);
+	hear(&b, S("n NO [NONEXISTENT]"));
+	sayf(&b,
+	     "s SELECT \"Other Users/%s/Team\"\r\nt STATUS INBOX (MESSAGES)\r\n"
+	     "u LIST \"\" *\r\nc CREATE Mine\r\ni IDLE\r\n",
+	     owner);
+	hear(&b, S("s OK [READ-WRITE]"));
+	hear(&b, S("* STATUS INBOX (MESSAGES 0)"));
+	hear(&b, S("* LIST (\\HasNoChildren) \"/\" INBOX\r\n"));
+	hear(&b, S("/Team\"\r\n"));
+	hear(&b, S("c OK ["));
+	hear(&b, S("+ idling\r\n"));
+	/* what the owner does is heard at once, and the other way round */
+	say(&a, S("a APPEND Team {6+}\r\na: b\r\n\r\nz SELECT Team\r\nx IDLE\r\n"));
+	hear(&a, S("+ idling\r\n"));
+	hear(&b, S("* 1 EXISTS\r\n"));
+	say(&b, S("DONE\r\nf STORE 1 +FLAGS (\\Seen $X)\r\n"));
+	hear(&b, S("f OK "));
+	hear(&a, S("* 1 FETCH (FLAGS (\\Seen "));
+	/* home again, and over once more */
+	sayf(&b,
+	     "o SELECT Mine\r\nq STATUS \"Other Users/%s/Team\" (MESSAGES)\r\n"
+	     "r EXAMINE \"Other Users/%s/Team\"\r\nv UNSELECT\r\nw STATUS Mine (MESSAGES)\r\n"
+	     "s SELECT \"Other Users/%s/Team\"\r\ni IDLE\r\n",
+	     owner, owner, owner);
+	hear(&b, S("* OK [CLOSED]"));
+	hear(&b, S("o OK [READ-WRITE]"));
+	hear(&b, S("/Team\" (MESSAGES 1)"));
+	hear(&b, S("r OK [READ-ONLY]"));
+	hear(&b, S("v OK "));
+	hear(&b, S("* STATUS Mine (MESSAGES 0)"));
+	hear(&b, S("+ idling\r\n"));
+	/* 1 or 2 to log in, and each time its mailbox lives elsewhere */
+	assert_int_equal(b.moved, 3 + here);
+	/* a right is taken away: told in IDLE; the right to read: the end */
+	sayf(&a, "DONE\r\nd SETACL Team %s -swt\r\n", guest);
+	hear(&a, S("d OK "));
+	hear(&b, S("* OK [PERMANENTFLAGS ()]"));
+	sayf(&a, "d SETACL Team %s l\r\n", guest);
+	hear(&b, S("* BYE The selected mailbox may not be read any more\r\n"));
+	hear(&b, S(""));
+	talk_close(&b);
+	talk_close(&a);
+}
+
+/* The login is withdrawn, the server stops, the client goes: all is given back
+ * on the loop that it belongs to. */
+CO_FN static void borrows_and_goes(struct pair *p)
+{
+	char owner[64], guest[64];
+	struct talk a, b;
+
+	account_at(p, owner, sizeof(owner), false);
+	account_at(p, guest, sizeof(guest), true);
+	talk_open(&a, &p->h);
+	sayf(&a, "l LOGIN %s pw\r\ns SETACL INBOX %s lr\r\n", owner, guest);
+	hear(&a, S("s OK "));
+	talk_open(&b, &p->h);
+	sayf(&b, "l LOGIN %s pw\r\ns SELECT \"Other Users/%s/INBOX\"\r\n", guest, owner);
+	hear(&b, S("s OK ["));
+	talk_close(&b);
+	/* in the middle of a move */
+	talk_open(&b, &p->h);
+	sayf(&b, "l LOGIN %s pw\r\ns SELECT \"Other Users/%s/INBOX\"\r\n", guest, owner);
+	talk_close(&b);
+	talk_close(&a);
+}
+
 static void pair_main(void *arg)
 {
 	struct pair *p = arg;
@@ -317,6 +428,9 @@ static void pair_main(void *arg)
 	p->h.n_loops = 2;
 	house_open(&p->h);
 	moves(p);
+	borrows(p, true);
+	borrows(p, false);
+	borrows_and_goes(p);
 	house_close(&p->h);
 	co_loop_stop(p->loops[1]);
 	co_loop_stop(p->loops[0]);

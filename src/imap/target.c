@@ -4,6 +4,8 @@
 #include "base/utf8.h"
 #include "imap/other.h"
 
+#define AUTH_ARENA_MAX (64u * 1024) /* one account's address */
+
 /* ---- where accounts live ---------------------------------------------------- */
 
 struct visit {
@@ -101,26 +103,29 @@ static int look(struct store_account *a, void *arg)
 
 /* The account of a user's level; 0: nobody's, or the session's own, whose
  * mailboxes have their own names. */
-CO_FN static int owner_of(struct imap *s, struct slice level, struct arena *a, store_id *out)
+CO_FN static int owner_of(struct imap *s, struct slice level, store_id *out)
 {
+	struct arena a;
 	struct buf address = BUF_INIT(AUTH_ADDR_MAX);
 	struct auth_account acc;
 	int r = other_get_user(level, &address);
 
 	*out = 0;
+	arena_init(&a, AUTH_ARENA_MAX);
 	if (r == 0) {
-		r = auth_account_get(s->base.env->auth, buf_slice(&address), a, &acc);
+		r = auth_account_get(s->base.env->auth, buf_slice(&address), &a, &acc);
 		if (r == 0 && acc.id != s->id.account &&
 		    slice_eq(acc.address, buf_slice(&address))) {
 			*out = acc.id;
 		}
 	}
+	arena_fini(&a);
 	buf_fini(&address);
 	return r == -ENOMEM || (r < 0 && r != -EINVAL && r != -EMSGSIZE) ? r : 0;
 }
 
-CO_FN int imap_target_find(struct imap *s, struct slice full, struct arena *a,
-			   struct imap_target *out, struct err *e)
+CO_FN int imap_target_find(struct imap *s, struct slice full, struct imap_target *out,
+			   struct err *e)
 {
 	struct look l = { out, s->id.account, s->base.env->share_with_anyone };
 	struct slice user, box;
@@ -134,7 +139,7 @@ CO_FN int imap_target_find(struct imap *s, struct slice full, struct arena *a,
 		out->mine = true;
 	} else if (kind == OTHER_BOX) {
 		out->name = box;
-		r = owner_of(s, user, a, &out->account);
+		r = owner_of(s, user, &out->account);
 	}
 	if (r == 0 && out->account) {
 		r = imap_on_account(s, out->account, look, &l, e);
@@ -160,7 +165,7 @@ CO_FN bool imap_target(struct imap_cmd *cmd, struct slice full, unsigned rights,
 		       struct imap_target *out)
 {
 	struct err e = ERR_INIT;
-	int r = imap_target_find(cmd->s, full, &cmd->arena, out, &e);
+	int r = imap_target_find(cmd->s, full, out, &e);
 
 	if (r) {
 		imap_store_no(cmd, r, &e);
@@ -172,4 +177,50 @@ CO_FN bool imap_target(struct imap_cmd *cmd, struct slice full, unsigned rights,
 bool imap_target_could_create(const struct imap_target *t)
 {
 	return t->account && !(t->rights & STORE_RIGHT_LOOKUP) && (t->above & STORE_RIGHT_CREATE);
+}
+
+/* ---- the selected mailbox ------------------------------------------------------ */
+
+bool imap_may(const struct imap *s, unsigned rights)
+{
+	return (store_mailbox_rights(s->mbox, s->id.account, s->base.env->share_with_anyone) &
+		rights) == rights;
+}
+
+struct store_flags imap_flags_allowed(unsigned rights)
+{
+	struct store_flags f = { 0 };
+
+	if (rights & STORE_RIGHT_SEEN) {
+		f.system |= STORE_SEEN;
+	}
+	if (rights & STORE_RIGHT_DELETEMSG) {
+		f.system |= STORE_DELETED;
+	}
+	if (rights & STORE_RIGHT_WRITE) {
+		f.system |= STORE_ANSWERED | STORE_FLAGGED | STORE_DRAFT;
+		f.keywords = UINT64_MAX;
+	}
+	return f;
+}
+
+CO_FN int imap_settle(struct imap_cmd *cmd, store_id account, struct store_account **out,
+		      struct err *e)
+{
+	struct imap *s = cmd->s;
+	int r = STORE_OK;
+
+	assert(!s->view && !s->lender);
+	if (imap_must_move(s, account)) {
+		assert(!cmd->again); /* an account stays where it lives */
+		cmd->moves = true;
+		return IMAP_MOVES;
+	}
+	if (account == s->id.account) {
+		*out = s->account;
+		return s->account ? STORE_OK : -EIO;
+	}
+	r = store_account_open(s->base.env->store, account, &s->lender, e);
+	*out = s->lender;
+	return r;
 }

@@ -35,8 +35,8 @@ int imap_name_canon(struct slice text, struct buf *out);
  * Looks up a name in its canonical form (imap_mailbox_arg, imap_mailbox_canon).
  * 0, also for what does not exist; <0.
  */
-CO_FN int imap_target_find(struct imap *s, struct slice full, struct arena *a,
-			   struct imap_target *out, struct err *e);
+CO_FN int imap_target_find(struct imap *s, struct slice full, struct imap_target *out,
+			   struct err *e);
 /* Does it exist, with all these rights? Else false, with the reply set. */
 bool imap_target_may(struct imap_cmd *cmd, const struct imap_target *t, unsigned rights);
 /* Both. */
@@ -51,6 +51,27 @@ typedef int imap_account_fn(struct store_account *a, void *arg);
 /* fn's result, or why it could not run: STORE_NOTFOUND, <0. */
 CO_FN int imap_on_account(struct imap *s, store_id account, imap_account_fn *fn, void *arg,
 			  struct err *e);
+
+/* ---- the selected mailbox ------------------------------------------------------ */
+
+#define IMAP_REVOKED "The selected mailbox may not be read any more"
+
+/* May the session do all of this with the selected mailbox now? */
+bool imap_may(const struct imap *s, unsigned rights);
+/* Which flags may it change there, and give to messages it puts there? */
+struct store_flags imap_flags_allowed(unsigned rights);
+
+enum imap_settled {
+	IMAP_SETTLED = 0, /* else a store_result, or <0 */
+	IMAP_MOVES = 1000 /* cmd->moves is set: the handler returns 0 */
+};
+/*
+ * For a command that selects a mailbox of this account, with none selected:
+ * brings the session to the account's loop, where the command runs again, and
+ * opens the account there. The handle is the session's (imap_unselect).
+ */
+CO_FN int imap_settle(struct imap_cmd *cmd, store_id account, struct store_account **out,
+		      struct err *e);
 
 /* cmd_acl.c: "* MYRIGHTS name rights", line end and all. */
 void imap_put_myrights(struct buf *b, const struct imap *s, const struct imap_target *t);

@@ -6,15 +6,50 @@
  * change only in imap_view_sync, which announces every change it makes.
  */
 #include "imap/impl.h"
+#include "imap/target.h"
 #include "imap/write.h"
 
 void imap_unselect(struct imap *s)
 {
 	store_view_close(&s->view);
 	store_mailbox_close(&s->mbox);
+	store_account_close(&s->lender);
 	if (s->state == IMAP_SELECTED) {
 		s->state = IMAP_AUTHED;
 	}
+}
+
+static unsigned selected_rights(const struct imap *s)
+{
+	return store_mailbox_rights(s->mbox, s->id.account, s->base.env->share_with_anyone);
+}
+
+/* What this session may change, by the rights just noted (RFC 4314 5.1.1). */
+CO_FN static void put_permanent(struct imap *s, struct slice words, size_t n_words)
+{
+	static const struct {
+		unsigned flag;
+		const char *name;
+	} flags[] = {
+		{ STORE_ANSWERED, " \\Answered" }, { STORE_FLAGGED, " \\Flagged" },
+		{ STORE_DELETED, " \\Deleted" },   { STORE_SEEN, " \\Seen" },
+		{ STORE_DRAFT, " \\Draft" },
+	};
+	struct store_flags may = imap_flags_allowed(s->readonly ? 0 : s->rights_told);
+	struct buf line = BUF_INIT(IMAP_LINE_MAX);
+	bool none = may.system == 0 && may.keywords == 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+		buf_adds(&line, may.system & flags[i].flag ? flags[i].name : "");
+	}
+	if (may.keywords) {
+		buf_add(&line, words);
+		buf_adds(&line, n_words < STORE_KEYWORDS_MAX ? " \\*" : "");
+	}
+	conn_write(imap_conn(s), S("* OK [PERMANENTFLAGS ("));
+	conn_write(imap_conn(s), slice_from(buf_slice(&line), 1));
+	conn_write(imap_conn(s), none ? S(")] Read-only\r\n") : S(")] Flags are kept\r\n"));
+	buf_fini(&line);
 }
 
 CO_FN void imap_view_flags(struct imap *s, struct arena *a)
@@ -35,15 +70,8 @@ CO_FN void imap_view_flags(struct imap *s, struct arena *a)
 			"\\Draft"));
 	conn_write(c, buf_slice(&words));
 	conn_write(c, S(")\r\n"));
-	if (s->readonly) {
-		conn_write(c, S("* OK [PERMANENTFLAGS ()] Read-only\r\n"));
-	} else {
-		conn_write(c, S("* OK [PERMANENTFLAGS (\\Answered \\Flagged "
-				"\\Deleted \\Seen \\Draft"));
-		conn_write(c, buf_slice(&words));
-		conn_write(c, n < STORE_KEYWORDS_MAX ? S(" \\*)] Flags are kept\r\n")
-						     : S(")] Flags are kept\r\n"));
-	}
+	s->rights_told = selected_rights(s);
+	put_permanent(s, buf_slice(&words), n);
 	buf_fini(&words);
 }
 
@@ -110,6 +138,10 @@ CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool wi
 	} else if (!imap_notify_frozen(s) && store_view_behind(s->view)) {
 		r = store_view_sync(s->view, expunges, a, &d);
 	}
+	if (r == STORE_OK && !imap_may(s, STORE_RIGHT_READ)) {
+		imap_bye(s, IMAP_REVOKED);
+		return STORE_GONE;
+	}
 	if (r != STORE_OK) {
 		imap_bye(s, r == STORE_GONE ? "The selected mailbox was deleted"
 					    : "[UNAVAILABLE] Mailbox cannot be read");
@@ -121,7 +153,7 @@ CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool wi
 	}
 	tell_expunged(s, &d);
 	tell_counts(s, &d);
-	if (d.keywords_changed) {
+	if (d.keywords_changed || s->rights_told != selected_rights(s)) {
 		imap_view_flags(s, a);
 	}
 	tell_changed(s, a, &d, with_uid);

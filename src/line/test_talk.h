@@ -15,35 +15,35 @@ struct talk {
 	struct stream *client;
 	struct co *co;
 	struct buf said;
-	bool moved;
-	bool rough; /* the end may be any error, not only an orderly one */
+	unsigned moved; /* how often, to another loop */
+	bool rough;	/* the end may be any error, not only an orderly one */
 };
 
-static inline int talk_run_there(void *arg)
+/* One run on this loop; it is detached again, or gone, when this returns. */
+static inline int talk_run_here(void *arg)
 {
 	struct talk *t = arg;
-	int r = stream_attach(t->s->conn.s);
+	int r = t->moved ? stream_attach(t->s->conn.s) : 0;
 
 	co_enter();
-	if (r == 0) {
-		r = session_run(t->s);
+	if (r == 0 && session_run(t->s) == SESSION_MOVE) {
+		t->moved++;
+		return stream_detach(t->s->conn.s) == 0 ? SESSION_MOVE : SESSION_END;
 	}
 	session_free(&t->s);
-	return r;
+	return SESSION_END;
 }
 
 /* What srv does with a session. */
 static inline void talk_serve(void *arg)
 {
 	struct talk *t = arg;
+	int r = talk_run_here(t);
 
 	co_enter();
-	if (session_run(t->s) == SESSION_MOVE) {
-		t->moved = true;
-		stream_detach(t->s->conn.s);
-		co_call(session_home(t->s), talk_run_there, t);
+	while (r == SESSION_MOVE) {
+		r = co_call(session_home(t->s), talk_run_here, t);
 	}
-	session_free(&t->s);
 }
 
 /* Begins with a session and the client's end of its stream; takes over both. */

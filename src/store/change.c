@@ -57,6 +57,12 @@ static bool left_alone(struct change *x, const struct msg *e)
 static int add_edit(struct change *x, struct txn *t, const struct msg *e)
 {
 	struct store_flags f = combine(e, x->op, x->flags);
+
+	if (x->c && x->c->masked) {
+		f.system = (f.system & x->c->mask.system) | (e->system & ~x->c->mask.system);
+		f.keywords =
+			(f.keywords & x->c->mask.keywords) | (e->keywords & ~x->c->mask.keywords);
+	}
 	struct edit edit = { e->uid, (uint8_t)f.system, f.keywords };
 
 	if (f.system == e->system && f.keywords == e->keywords) {

@@ -395,6 +395,9 @@ struct store_flags_if {
 	 * knows them: where others' changes are not announced to it yet, it
 	 * does not, and the message stays to be announced. NULL: nobody's. */
 	struct store_view *view;
+	/* Only these flags may change, the others stay as they are. */
+	bool masked;
+	struct store_flags mask;
 };
 /* The same; what *c asks is decided for each message under the lock. */
 CO_FN int store_flags_change_if(struct store_mailbox *m, const uint32_t *uids, size_t n,

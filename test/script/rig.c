@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "imap/imap.h"
+#include "imap/rights.h"
 #include "kv/impl.h"
 #include "pop3/pop3.h"
 #include "smtp/smtp.h"
@@ -330,6 +331,28 @@ CO_FN static int on_mailbox(struct rig *r, int who, struct slice box, bool creat
 	return 0;
 }
 
+/* acl NAME MAILBOX WHO RIGHTS */
+CO_FN static int do_acl(struct rig *r, int who, struct slice args)
+{
+	struct slice box = slice_split(&args, ' ');
+	struct slice name = slice_split(&args, ' ');
+	struct store_acl_entry x = { .who = STORE_ANYONE };
+	struct store_account *a = NULL;
+	struct err e = ERR_INIT;
+	enum store_acl_op op;
+
+	if (whom(name) >= 0) {
+		x.who = id_of(r, whom(name));
+	}
+	if (rights_parse(args, &op, &x.rights) != 0) {
+		return -EINVAL;
+	}
+	MUST(store_account_open(r->store, id_of(r, who), &a, &e));
+	MUST(store_acl_change(a, box, &x, op, &e));
+	store_account_close(&a);
+	return 0;
+}
+
 /* quota NAME BYTES [MESSAGES] */
 CO_FN static int do_quota(struct rig *r, int who, struct slice args)
 {
@@ -371,6 +394,8 @@ CO_FN static int do_person(struct rig *r, struct slice verb, int who, struct sli
 		return do_mail(r, who, args);
 	} else if (slice_eq(verb, S("message"))) {
 		return do_message(r, who, args);
+	} else if (slice_eq(verb, S("acl"))) {
+		return do_acl(r, who, args);
 	} else if (slice_eq(verb, S("quota"))) {
 		return do_quota(r, who, args);
 	} else if (slice_eq(verb, S("lock"))) {

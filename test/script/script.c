@@ -168,6 +168,7 @@ static int setting(struct reader *r, struct slice text)
 		S("message_max"), S("rcpt_max"),  S("error_max"),
 		S("login_tries"), S("full"),	  S("broken"),
 		S("stopping"),	  S("cleartext"), S("share_with_anyone"),
+		S("acl"),
 	};
 	size_t colon = slice_chr(text, ':');
 	struct slice key = slice_trim(slice_sub(text, 0, colon));
