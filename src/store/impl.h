@@ -249,6 +249,7 @@ struct store_mailbox {
 	struct msg *v; /* ascending; gone ones while a view needs them */
 	size_t n, cap;
 	size_t n_gone, n_single;
+	size_t found;	   /* where box_find was last; only a hint */
 	uint32_t expunges; /* count of expunges since it is in memory */
 	struct uids *cur;  /* UIDs that live, or NULL: to be made */
 	struct list views;

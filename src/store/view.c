@@ -15,6 +15,8 @@
 
 #include "store/impl.h"
 
+#define TOLD_KEEP 1024 /* a longer list of what was told is given back */
+
 struct range {
 	uint32_t from, to; /* to is not in it */
 };
@@ -549,6 +551,11 @@ static void adopt(struct store_view *v, struct uids *next, struct store_diff *ou
 	v->modseq = v->m->modseq;
 	v->n_told = 0;
 	v->told_sorted = true;
+	if (v->cap_told > TOLD_KEEP) {
+		free(v->told);
+		v->told = NULL;
+		v->cap_told = 0;
+	}
 	out->keywords_changed = v->kw_n != v->m->kw_n;
 	v->kw_n = v->m->kw_n;
 	out->recent = store_view_recent_count(v);
