@@ -91,14 +91,17 @@ static void parse_what(struct cur *c, struct arena *a, struct section *s)
 	}
 }
 
-/* "<" number "." nz-number ">" */
+/* "<" number64 "." nz-number64 ">"                     RFC 9051 9 */
 static void parse_partial(struct cur *c, struct section *s)
 {
 	if (cur_opt(c, '<')) {
 		s->partial = true;
-		s->off = cur_u32(c);
+		s->off = imap_parse_u63(c);
 		cur_need(c, '.');
-		s->count = imap_parse_nz(c);
+		s->count = imap_parse_u63(c);
+		if (s->count == 0) {
+			cur_fail(c, -EINVAL);
+		}
 		cur_need(c, '>');
 	}
 }
@@ -125,7 +128,7 @@ static void make_label(struct cur *c, struct arena *a, struct section *s)
 	}
 	buf_adds(&b, s->n_fields ? ")]" : "]");
 	if (s->partial) {
-		buf_printf(&b, "<%u>", s->off);
+		buf_printf(&b, "<%llu>", (unsigned long long)s->off);
 	}
 	s->label = arena_dup(a, buf_slice(&b));
 	if (b.err || !s->label.p) {

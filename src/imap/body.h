@@ -26,8 +26,8 @@ struct section {
 	struct slice *fields;
 	size_t n_fields;
 	bool partial;
-	uint32_t off;
-	uint32_t count;
+	uint64_t off;
+	uint64_t count;
 	struct slice label; /* what the answer is called: "BODY[1]<0>" */
 };
 

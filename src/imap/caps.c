@@ -41,6 +41,8 @@ static const struct {
 	{ S("NOTIFY"), IN, 0 },
 	{ S("CONDSTORE"), IN, IMAP_EN_CONDSTORE },
 	{ S("QRESYNC"), IN, IMAP_EN_QRESYNC },
+	{ S("UIDONLY"), IN, IMAP_EN_UIDONLY },
+	{ S("PREVIEW"), IN, 0 },
 	/* clang-format on */
 };
 

@@ -1,10 +1,12 @@
 /*
  * cmd_copy: COPY and MOVE (RFC 3501 6.4.7, RFC 6851, RFC 4315 COPYUID).
- * All or nothing; a MOVE is one commit, so no message is ever in both
- * mailboxes or in none.
+ * All or nothing; what a MOVE moves is one commit, so no message is ever in
+ * both mailboxes or in none. Very many go in several commits.
  */
 #include "imap/impl.h"
 #include "imap/parse.h"
+
+#define COPY_PIECE 20000u /* messages of one commit */
 
 /* "COPYUID validity from to" into b; false if nothing was copied. */
 static bool put_copyuid(struct buf *b, uint32_t uidvalidity, uint32_t *from, uint32_t *to, size_t n)
@@ -54,6 +56,51 @@ CO_FN static int answer(struct imap_cmd *cmd, struct store_mailbox *dst, uint32_
 	return 0;
 }
 
+/* Takes back the copies made so far (RFC 3501 6.4.7). */
+CO_FN static void take_back(struct store_mailbox *dst, uint32_t *to, size_t n)
+{
+	struct err e = ERR_INIT;
+	size_t removed;
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (to[i] != 0) {
+			to[k++] = to[i];
+		}
+	}
+	if (k > 0) {
+		store_expunge(dst, to, k, false, &removed, &e);
+	}
+}
+
+/*
+ * In pieces of COPY_PIECE, so that no commit is too big and others on this
+ * loop get their turn between them. A COPY that fails leaves nothing; a MOVE
+ * leaves what was moved, each message whole (RFC 6851 3.3): *done_out.
+ */
+CO_FN static int in_pieces(struct store_mailbox *src, const uint32_t *uids, size_t n,
+			   struct store_mailbox *dst, bool move, uint32_t *to, size_t *done_out,
+			   struct err *e)
+{
+	size_t done = 0;
+	int r = STORE_OK;
+
+	while (done < n && r == STORE_OK) {
+		size_t piece = MIN(n - done, COPY_PIECE);
+		r = store_copy(src, uids + done, piece, dst, move, to + done, e);
+		if (r == STORE_OK) {
+			done += piece;
+			r = co_breathe();
+		}
+	}
+	if (r != STORE_OK && !move) {
+		take_back(dst, to, done);
+		done = 0;
+	}
+	*done_out = done;
+	return r;
+}
+
 CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_t *seqs, size_t n,
 			  bool move)
 {
@@ -64,6 +111,7 @@ CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_
 	uint32_t *to;
 	size_t n_uids;
 	size_t gone;
+	size_t done = 0;
 	int r = imap_view_uids(s, seqs, n, &cmd->arena, &uids, &n_uids, &gone);
 
 	to = arena_array(&cmd->arena, n_uids, sizeof(to[0]));
@@ -81,11 +129,12 @@ CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_
 		imap_no(cmd, "[EXPUNGEISSUED] Some messages are gone");
 	} else {
 		if (r == STORE_OK && n_uids > 0) {
-			r = store_copy(s->mbox, uids, n_uids, dst, move, to, &e);
+			r = in_pieces(s->mbox, uids, n_uids, dst, move, to, &done, &e);
 		}
-		if (r == STORE_OK) {
-			answer(cmd, dst, uids, to, n_uids, move);
-		} else {
+		if (r == STORE_OK || done > 0) {
+			answer(cmd, dst, uids, to, done, move);
+		}
+		if (r != STORE_OK) {
 			imap_store_no(cmd, r, &e);
 		}
 	}

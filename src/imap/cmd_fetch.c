@@ -184,16 +184,39 @@ CO_FN static int run(struct fetch *f, const uint32_t *seqs, size_t n)
 
 /* ---- modifiers ------------------------------------------------------------------------ */
 
-/* "CHANGEDSINCE" SP mod-sequence / "VANISHED"           RFC 7162 7 */
+/* partial-range = nz-number ":" nz-number, or both with "-": from the end */
+static void parse_partial(struct fetch *f)
+{
+	struct cur *c = &f->cmd->c;
+	uint32_t a, b;
+
+	f->partial.from_end = cur_opt(c, '-');
+	a = imap_parse_nz(c);
+	cur_need(c, ':');
+	if (f->partial.from_end) {
+		cur_need(c, '-');
+	}
+	b = imap_parse_nz(c);
+	f->partial.first = MIN(a, b);
+	f->partial.last = MAX(a, b);
+	if (!f->cmd->uid) {
+		cur_fail(c, -EINVAL); /* RFC 9394 3.3 */
+	}
+}
+
+/* "CHANGEDSINCE" SP mod-sequence / "VANISHED" / "PARTIAL" SP range
+ * (RFC 7162 7, RFC 9394 4) */
 static void parse_modifier(struct fetch *f)
 {
 	struct cur *c = &f->cmd->c;
 
 	if (!f->changed && cur_lit(c, S("CHANGEDSINCE "))) {
 		f->changed = true;
-		f->since = imap_parse_modseq(c);
+		f->since = imap_parse_u63(c);
 	} else if (!f->vanished && cur_lit(c, S("VANISHED"))) {
 		f->vanished = true;
+	} else if (f->partial.first == 0 && cur_lit(c, S("PARTIAL "))) {
+		parse_partial(f);
 	} else {
 		cur_fail(c, -EINVAL);
 	}
@@ -243,6 +266,28 @@ static void imply(struct fetch *f)
 			f->extra[f->n_extra++].kind = extra[i].kind;
 		}
 	}
+}
+
+/* Keeps the messages of the page that is asked for. */
+static size_t only_page(const struct fetch *f, uint32_t *seqs, size_t n)
+{
+	size_t first = f->partial.first;
+	size_t last = f->partial.last;
+	size_t k = 0;
+
+	if (first > n) {
+		return 0;
+	}
+	last = MIN(last, n);
+	if (f->partial.from_end) {
+		size_t was = first;
+		first = n + 1 - last;
+		last = n + 1 - was;
+	}
+	for (size_t i = first; i <= last; i++) {
+		seqs[k++] = seqs[i - 1];
+	}
+	return k;
 }
 
 /* Keeps the messages that changed since. */
@@ -315,6 +360,9 @@ CO_FN static int fetch(struct fetch *f)
 		}
 	}
 	imply(f);
+	if (f->partial.first) {
+		n = only_page(f, seqs, n);
+	}
 	return run(f, seqs, f->changed ? only_changed(f, seqs, n) : n);
 }
 

@@ -5,6 +5,7 @@
 #include "imap/impl.h"
 #include "imap/parse.h"
 #include "imap/qresync.h"
+#include "imap/status.h"
 #include "imap/target.h"
 #include "imap/write.h"
 
@@ -17,7 +18,9 @@ CO_FN static int announce(struct imap *s, struct arena *a)
 {
 	struct conn *c = imap_conn(s);
 	struct store_diff unheard;
+	struct buf id = BUF_INIT(64);
 	struct store_status st;
+	uint64_t modseq;
 	uint32_t unseen;
 	uint32_t count;
 	int r = store_view_sync(s->view, true, a, &unheard);
@@ -27,6 +30,7 @@ CO_FN static int announce(struct imap *s, struct arena *a)
 	}
 	unseen = imap_rev2(s) ? 0 : store_view_first_unseen(s->view);
 	count = store_view_count(s->view);
+	modseq = store_view_modseq(s->view);
 	store_mailbox_get_status(s->mbox, &st);
 	imap_view_flags(s, a);
 	conn_printf(c, "* %u EXISTS\r\n", count);
@@ -38,8 +42,11 @@ CO_FN static int announce(struct imap *s, struct arena *a)
 	}
 	conn_printf(c, "* OK [UIDVALIDITY %u] UIDs are valid\r\n", st.uidvalidity);
 	conn_printf(c, "* OK [UIDNEXT %u] Predicted next UID\r\n", st.uidnext);
-	conn_printf(c, "* OK [HIGHESTMODSEQ %llu] Last change\r\n",
-		    (unsigned long long)store_view_modseq(s->view));
+	conn_printf(c, "* OK [HIGHESTMODSEQ %llu] Last change\r\n", (unsigned long long)modseq);
+	status_put_mailboxid(&id, store_account_id(store_mailbox_account(s->mbox)), st.id);
+	conn_printf(c, "* OK [MAILBOXID (%.*s)] The same whatever its name\r\n",
+		    SLICE_ARG(buf_slice(&id)));
+	buf_fini(&id);
 	return STORE_OK;
 }
 
@@ -118,8 +125,8 @@ CO_FN static int open_target(struct imap *s, const struct imap_target *t,
 	return r ? r : store_view_open(s->mbox, !s->readonly && t->mine, &s->view, e);
 }
 
-CO_FN static int open_mailbox(struct imap *s, struct imap_cmd *cmd, struct slice name,
-			      const struct select_params *p, bool readonly)
+CO_FN static int open_mailbox(struct imap *s, struct imap_cmd *cmd, struct slice raw,
+			      struct slice name, const struct select_params *p, bool readonly)
 {
 	struct store_account *account = NULL;
 	struct err e = ERR_INIT;
@@ -141,6 +148,10 @@ CO_FN static int open_mailbox(struct imap *s, struct imap_cmd *cmd, struct slice
 	if (r == STORE_OK) {
 		s->modseq_max = UINT64_MAX;
 		r = announce(s, &cmd->arena);
+	}
+	if (r == STORE_OK && imap_rev2(s)) {
+		/* RFC 9051 6.3.2; what is not normalized has OLDNAME */
+		imap_list_one(cmd, name, slice_eq(raw, name) ? slice_make(NULL, 0) : raw);
 	}
 	if (r == STORE_OK && p->qresync) {
 		r = resync(s, &cmd->arena, p, &e);
@@ -192,7 +203,7 @@ CO_FN static int select_mailbox(struct imap *s, struct imap_cmd *cmd, bool reado
 		replace(s);
 		return imap_store_no(cmd, STORE_BADNAME, NULL);
 	}
-	return open_mailbox(s, cmd, name, &p, readonly);
+	return open_mailbox(s, cmd, raw, name, &p, readonly);
 }
 
 CO_FN int imap_cmd_select(void *session, void *command)

@@ -53,6 +53,7 @@ CO_FN int imap_status_facts(struct imap *s, struct slice name, unsigned items,
 	if (r == 0) {
 		struct facts f = { t.name, items, out, e };
 
+		out->account = t.account;
 		r = imap_on_account(s, t.account, facts, &f, e);
 	}
 	return r;
@@ -66,7 +67,7 @@ CO_FN int imap_created(struct imap_cmd *cmd, struct slice name)
 
 	/* It may be gone again already; then its id is nobody's business. */
 	if (imap_status_facts(cmd->s, name, STATUS_MAILBOXID, &f, &e) == STORE_OK) {
-		status_put_mailboxid(&id, f.st.id);
+		status_put_mailboxid(&id, f.account, f.st.id);
 		imap_ok(cmd, "[MAILBOXID (%.*s)] Mailbox created", SLICE_ARG(buf_slice(&id)));
 	} else {
 		imap_ok(cmd, "Mailbox created");

@@ -31,7 +31,7 @@ static void parse_modifiers(struct imap_cmd *cmd, struct change *ch)
 	ch->conditional = true;
 	cur_need_lit(c, S("UNCHANGEDSINCE"));
 	cur_sp(c);
-	ch->cond.unchanged_since = imap_parse_modseq(c);
+	ch->cond.unchanged_since = imap_parse_u63(c);
 	cur_need(c, ')');
 	cur_sp(c);
 }

@@ -63,7 +63,11 @@ struct fetch {
 	bool needs_tree; /* an item looks at the part tree */
 	bool changed;	 /* (CHANGEDSINCE since) */
 	uint64_t since;
-	bool vanished; /* (VANISHED) */
+	bool vanished;		      /* (VANISHED) */
+	struct {		      /* (PARTIAL first:last), RFC 9394 */
+		uint32_t first, last; /* 0: not given */
+		bool from_end;
+	} partial;
 	struct slice *names;
 	size_t n_names; /* keywords */
 	struct buf line;
@@ -77,6 +81,10 @@ struct fetch {
 extern const struct fetch_kind fetch_flags;
 extern const struct fetch_kind fetch_uid;
 extern const struct fetch_kind fetch_modseq;
+extern const struct fetch_kind fetch_savedate; /* fetch_objects.c */
+extern const struct fetch_kind fetch_emailid;
+extern const struct fetch_kind fetch_threadid;
+extern const struct fetch_kind fetch_preview; /* fetch_preview.c */
 
 /* "ALL" / "FAST" / "FULL" / fetch-att / "(" fetch-att *(SP fetch-att) ")";
  * errors in the cursor. */

@@ -88,6 +88,7 @@ struct imap_cmd {
 	const struct verb *verb;
 	struct slice tag;
 	bool uid;    /* UID FETCH and the like */
+	bool seqs;   /* speaks of message numbers behind UID too */
 	bool secret; /* before login: the text may hold a password */
 	struct arena arena;
 	struct buf text;       /* the command as it came, literals in place */

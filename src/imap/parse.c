@@ -172,7 +172,7 @@ uint32_t imap_parse_nz(struct cur *c)
 	return v;
 }
 
-uint64_t imap_parse_modseq(struct cur *c)
+uint64_t imap_parse_u63(struct cur *c)
 {
 	uint64_t v = cur_u64(c);
 

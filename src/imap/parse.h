@@ -30,8 +30,8 @@ struct slice imap_parse_nstring(struct cur *c, struct arena *a);
 struct slice imap_parse_list_mailbox(struct cur *c, struct arena *a);
 /* Nonzero, 32 bits. */
 uint32_t imap_parse_nz(struct cur *c);
-/* mod-sequence-valzer: 63 bits (RFC 7162 7). */
-uint64_t imap_parse_modseq(struct cur *c);
+/* number64 and mod-sequence-valzer: 63 bits (RFC 9051 9, RFC 7162 7). */
+uint64_t imap_parse_u63(struct cur *c);
 
 /*
  * Does a line end in a literal's announcement? 1: yes, *n_out octets,

@@ -49,7 +49,7 @@ static void qresync_param(struct cur *c, struct arena *a, struct select_params *
 	cur_need(c, '(');
 	p->uidvalidity = imap_parse_nz(c);
 	cur_sp(c);
-	p->modseq = imap_parse_modseq(c);
+	p->modseq = imap_parse_u63(c);
 	if (cur_lit(c, S(" ("))) {
 		match_data(c, a, p);
 	} else if (cur_opt(c, ' ')) {

@@ -13,6 +13,7 @@
  */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "imap/impl.h"
 #include "imap/parse.h"
 
@@ -240,6 +241,10 @@ CO_FN int imap_cmd_read(struct imap_cmd *cmd)
 		}
 		if (first) {
 			ok = parse_head(cmd, line);
+		}
+		if (ok && imap_utf8(cmd->s) && !utf8_valid(line)) {
+			imap_bad(cmd, "Not UTF-8"); /* RFC 6855 3 */
+			ok = false;
 		}
 		if (ok && cmd->text.n + line.n > IMAP_COMMAND_MAX) {
 			imap_bad(cmd, "[TOOBIG] Command is too long");

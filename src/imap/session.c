@@ -142,7 +142,8 @@ CO_FN static void finish(struct imap_cmd *cmd)
 
 	if (!s->ending && !cmd->bad && !(flags & VERB_NO_SYNC)) {
 		imap_news(s, cmd, &cmd->arena,
-			  (cmd->uid || !(flags & VERB_USES_SEQS) ? IMAP_NEWS_EXPUNGE : 0) |
+			  ((cmd->uid && !cmd->seqs) || !(flags & VERB_USES_SEQS) ? IMAP_NEWS_EXPUNGE
+										 : 0) |
 				  (cmd->uid ? IMAP_NEWS_UID : 0) |
 				  (flags & IMAP_VERB_OWN ? IMAP_NEWS_OWN : 0));
 	}

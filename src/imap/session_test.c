@@ -209,6 +209,108 @@ CO_FN static void does_not_read(struct house *h)
 	buf_fini(&big);
 }
 
+/* Waits for text, and none of `never` came before it. */
+CO_FN static void hear_without(struct talk *t, struct slice never, struct slice text)
+{
+	size_t at;
+
+	do {
+		at = slice_find(buf_slice(&t->said), text);
+		assert_int_equal(slice_find(slice_sub(buf_slice(&t->said), 0, at), never),
+				 SIZE_MAX);
+		if (at == SIZE_MAX) {
+			hear(t, S("\r\n"));
+		}
+	} while (at == SIZE_MAX);
+	hear(t, text);
+}
+
+static void append_big(struct talk *t, struct buf *line, const struct buf *big, int n)
+{
+	co_enter();
+	for (int i = 0; i < n; i++) {
+		buf_reset(line);
+		buf_printf(line, "p APPEND INBOX {%zu+}\r\n", big->n);
+		say(t, buf_slice(line));
+		say(t, buf_slice(big));
+		say(t, S("\r\n"));
+		hear(t, S("p OK ["));
+	}
+}
+
+/*
+ * While a FETCH waits for its client in the middle of the first message,
+ * another session changes the flags that were told already, and expunges.
+ * The flags are told before the FETCH ends, the expunge after it, and until
+ * then HIGHESTMODSEQ is lower than the expunge's.
+ */
+CO_FN static void lags(struct house *h)
+{
+	struct buf big = BUF_INIT(8u << 20);
+	struct buf line = BUF_INIT(4096);
+	struct talk a;
+	struct talk b;
+
+	buf_adds(&big, "Subject: big\r\n\r\n");
+	while (big.n < BIG_SIZE) {
+		buf_adds(&big, "0123456789012345678901234567890123456789\r\n");
+	}
+	talk_open(&a, h);
+	talk_open(&b, h);
+	say(&b, S(LOGIN));
+	append_big(&b, &line, &big, 3);
+	say(&a, S(LOGIN "e ENABLE QRESYNC\r\ns SELECT INBOX\r\n"
+			"f FETCH 1:3 (FLAGS BODY.PEEK[])\r\n"));
+	hear(&a, S("* OK [HIGHESTMODSEQ 4]"));
+	hear(&a, S("* 1 FETCH (FLAGS ("));
+	co_sleep(200);
+	say(&b, S("s SELECT INBOX\r\nt STORE 1 +FLAGS (\\Flagged word)\r\n"
+		  "u STORE 3 +FLAGS (\\Deleted)\r\nx EXPUNGE\r\n"));
+	hear(&b, S("x OK "));
+	hear_without(&a, S("VANISHED"), S("* 1 FETCH (UID 1 FLAGS (\\Flagged"));
+	hear_without(&a, S("VANISHED"), S("\r\nf NO [EXPUNGEISSUED]"));
+	say(&a, S("g STORE 1 +FLAGS.SILENT (\\Seen)\r\n"));
+	hear_without(&a, S("VANISHED"), S("g OK [HIGHESTMODSEQ 4]"));
+	say(&a, S("n NOOP\r\n"));
+	hear(&a, S("* VANISHED 3\r\n"));
+	hear(&a, S("n OK [HIGHESTMODSEQ "));
+	talk_close(&a);
+	talk_close(&b);
+	buf_fini(&big);
+	buf_fini(&line);
+}
+
+/* More than one commit takes: all of it, or nothing (ADR 21). */
+CO_FN static void copies_many(struct house *h)
+{
+	struct err e = ERR_INIT;
+	struct talk t;
+
+	talk_open(&t, h);
+	say(&t, S(LOGIN "p APPEND INBOX {6+}\r\na: b\r\n\r\n"));
+	hear(&t, S("p OK ["));
+	for (int i = 0; i < 15; i++) {
+		say(&t, S("s SELECT INBOX\r\nd COPY 1:* INBOX\r\n"));
+		hear(&t, S("d OK [COPYUID "));
+	}
+	say(&t, S("s SELECT INBOX\r\n"));
+	hear(&t, S("* 32768 EXISTS\r\n"));
+	assert_int_equal(store_quota_set(h->store, h->id, 0, 32768 + 20005, &e), 0);
+	say(&t, S("c COPY 1:* Sent\r\nn STATUS Sent (MESSAGES)\r\n"));
+	hear(&t, S("c NO [OVERQUOTA]"));
+	hear(&t, S("(MESSAGES 0)"));
+	assert_int_equal(store_quota_set(h->store, h->id, 0, 0, &e), 0);
+	say(&t, S("c COPY 1:* Sent\r\nn STATUS Sent (MESSAGES)\r\n"));
+	hear(&t, S(" 1:32768 20001:52768] Copied\r\n"));
+	hear(&t, S("(MESSAGES 32768)"));
+	say(&t, S("m MOVE 1:* Archive\r\nn STATUS Archive (MESSAGES)\r\n"));
+	hear(&t, S(" 1:32768 1:32768] Moved\r\n"));
+	hear(&t, S("* 32768 EXPUNGE\r\n"));
+	hear(&t, S("* 1 EXPUNGE\r\nm OK Moved\r\n"));
+	hear(&t, S("(MESSAGES 32768)"));
+	talk_close(&t);
+}
+
 /* ---- running ---------------------------------------------------------------------- */
 
 struct case_run {
@@ -250,6 +352,8 @@ CASE(idle_timeout)
 CASE(cancelled)
 CASE(idle_wakes)
 CASE(does_not_read)
+CASE(lags)
+CASE(copies_many)
 
 /* ---- two loops --------------------------------------------------------------------- */
 
@@ -461,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_login_timeout), cmocka_unit_test(test_idle_timeout),
 		cmocka_unit_test(test_cancelled),     cmocka_unit_test(test_idle_wakes),
 		cmocka_unit_test(test_does_not_read), cmocka_unit_test(test_moves),
+		cmocka_unit_test(test_lags),	      cmocka_unit_test(test_copies_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,9 +72,9 @@ static uint64_t value_of(unsigned item, const struct status_facts *f)
 	}
 }
 
-void status_put_mailboxid(struct buf *b, store_id id)
+void status_put_mailboxid(struct buf *b, store_id account, store_id id)
 {
-	buf_printf(b, "F%" PRIx64, id);
+	buf_printf(b, "F%" PRIx64 "-%" PRIx64, account, id);
 }
 
 void status_put(struct buf *b, unsigned items, const struct status_facts *f)
@@ -94,7 +94,7 @@ void status_put(struct buf *b, unsigned items, const struct status_facts *f)
 		first = false;
 		if (item == STATUS_MAILBOXID) {
 			buf_addc(b, '(');
-			status_put_mailboxid(b, f->st.id);
+			status_put_mailboxid(b, f->account, f->st.id);
 			buf_addc(b, ')');
 		} else {
 			buf_addu(b, MIN(value_of(item, f), (uint64_t)INT64_MAX));

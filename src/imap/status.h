@@ -27,6 +27,7 @@ enum status_item { /* a bit set */
 /* What a mailbox answers. */
 struct status_facts {
 	struct store_status st;
+	store_id account;
 	uint64_t deleted_bytes;
 	uint64_t append_limit;
 };
@@ -36,8 +37,8 @@ struct status_facts {
 unsigned status_parse(struct cur *c);
 /* "(ITEM value ...)" in an order of ours. */
 void status_put(struct buf *b, unsigned items, const struct status_facts *f);
-/* A mailbox's OBJECTID (RFC 8474): "F" and its id in hexadecimal, unique in
- * the account. */
-void status_put_mailboxid(struct buf *b, store_id id);
+/* A mailbox's OBJECTID (RFC 8474): "F", whose it is and its id there, both in
+ * hexadecimal. */
+void status_put_mailboxid(struct buf *b, store_id account, store_id id);
 
 #endif

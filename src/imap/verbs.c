@@ -70,6 +70,11 @@ const struct verb *imap_verb_for(struct imap_cmd *cmd, struct slice name)
 		imap_bad(cmd, "Unknown command");
 		return NULL;
 	}
+	if ((v->states & cmd->s->state) && (cmd->s->enabled & IMAP_EN_UIDONLY) &&
+	    (v->flags & IMAP_VERB_UID) && v->run != imap_cmd_expunge) {
+		imap_bad(cmd, "[UIDREQUIRED] Message numbers are off");
+		return NULL;
+	}
 	if (v->states & cmd->s->state) {
 		if ((v->flags & VERB_NEEDS_TLS) && !imap_privacy(cmd->s)) {
 			imap_no(cmd, "[PRIVACYREQUIRED] Use TLS first");

@@ -82,7 +82,7 @@ CO_FN static void tell_expunged(struct imap *s, const struct store_diff *d)
 	struct imap_vanished v;
 
 	if (!(s->enabled & (IMAP_EN_QRESYNC | IMAP_EN_UIDONLY))) {
-		for (size_t i = 0; i < d->n_expunged; i++) {
+		for (size_t i = 0; i < d->n_expunged && co_breathe() == 0; i++) {
 			conn_printf(imap_conn(s), "* %u EXPUNGE\r\n", d->expunged[i]);
 		}
 		return;
