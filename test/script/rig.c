@@ -14,6 +14,7 @@
 #include "kv/impl.h"
 #include "pop3/pop3.h"
 #include "smtp/smtp.h"
+#include "store/text.h"
 
 #define NOW INT64_C(1767323045) /* Fri, 02 Jan 2026 03:04:05 +0000 */
 
@@ -315,6 +316,21 @@ CO_FN static int on_message(struct rig *r, int who, struct slice args, bool expu
 	return 0;
 }
 
+/* index NAME MAILBOX: as if the indexer had come by. */
+CO_FN static int do_index(struct rig *r, int who, struct slice box)
+{
+	struct store_account *a = NULL;
+	struct store_mailbox *m = NULL;
+	struct err e = ERR_INIT;
+
+	MUST(store_account_open(r->store, id_of(r, who), &a, &e));
+	MUST(store_mailbox_open(a, box, &m, &e));
+	MUST(store_text_index(m, &e));
+	store_mailbox_close(&m);
+	store_account_close(&a);
+	return 0;
+}
+
 /* create NAME MAILBOX, delete NAME MAILBOX */
 CO_FN static int on_mailbox(struct rig *r, int who, struct slice box, bool create)
 {
@@ -412,6 +428,8 @@ CO_FN static int do_person(struct rig *r, struct slice verb, int who, struct sli
 		return on_mailbox(r, who, args, true);
 	} else if (slice_eq(verb, S("delete"))) {
 		return on_mailbox(r, who, args, false);
+	} else if (slice_eq(verb, S("index"))) {
+		return do_index(r, who, args);
 	} else if (slice_eq(verb, S("disable"))) {
 		MUST(auth_account_disable(r->auth, people[who].address, true, &e));
 		return 0;
