@@ -209,6 +209,7 @@ struct uids {
 /* What the derived data for searching needs of a mailbox. */
 struct box_text {
 	bool busy;	  /* somebody writes index rows */
+	bool hurry;	  /* a search waits for the index */
 	uint32_t bad;	  /* a segment that cannot be read, or 0 */
 	struct list due;  /* home's text_due */
 	int64_t since;	  /* on that list */

@@ -22,7 +22,8 @@
 #define BUILD_DOCS 16384u      /* messages of one build */
 #define MISSING_MUCH 256u      /* a search indexes first */
 #define DEMAND_MS 30000	       /* at most for that long: half of what looking takes */
-#define DEMAND_AGAIN_MS 30000  /* and not again so soon: a command may ask often */
+#define BUSY_MS 20
+#define DEMAND_AGAIN_MS 30000 /* and not again so soon: a command may ask often */
 
 /* ---- one batch of messages -------------------------------------------------- */
 
@@ -342,7 +343,7 @@ CO_FN static int build_some(struct batch *x, const uint32_t *uids, size_t n, int
 			break;
 		}
 		/* In the background half of the time is others'. */
-		if (r == 0 && gently) {
+		if (r == 0 && gently && !x->m->text.hurry) {
 			r = co_sleep((clock_mono() - began) / NSEC_PER_MSEC + 1);
 		} else if (r == 0 && co_breathe() == -ECANCELED) {
 			r = -ECANCELED;
@@ -533,6 +534,17 @@ CO_FN int index_step(struct store_mailbox *m, enum index_pace pace, int64_t dead
 	return r;
 }
 
+/* The indexer may be at it: it is not gentle then, so wait for it. */
+CO_FN static int demand_step(struct store_mailbox *m, int64_t deadline)
+{
+	if (!m->text.busy) {
+		return index_step(m, INDEX_BUILD_ONLY, deadline, NULL);
+	}
+	int r = co_sleep(BUSY_MS);
+
+	return r ? r : 1;
+}
+
 /* A disk that is full, a build cut short: searches go on without. */
 CO_FN int index_on_demand(struct store_mailbox *m, struct err *e)
 {
@@ -556,12 +568,11 @@ CO_FN int index_on_demand(struct store_mailbox *m, struct err *e)
 		return 0;
 	}
 	h->text_demand = true; /* one at a time: it takes INDEX_MEMORY */
-	while (clock_mono() < deadline) {
-		r = index_step(m, INDEX_BUILD_ONLY, deadline, NULL);
-		if (r != 1) {
-			break;
-		}
-	}
+	m->text.hurry = true;
+	do {
+		r = demand_step(m, deadline);
+	} while (r == 1 && clock_mono() < deadline);
+	m->text.hurry = false;
 	h->text_demand = false;
 	m->text.demanded = clock_mono();
 	text_touch(m, 0);
