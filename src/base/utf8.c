@@ -117,11 +117,11 @@ int utf8_nfc(struct buf *b, struct slice s)
 	return add_answer(b, u, n);
 }
 
-/* Each character by its simple titlecase, RFC 5051 2 step (1). */
-static void add_title(struct buf *b, struct slice s)
+void utf8_title(struct buf *b, struct slice s)
 {
 	while (s.n) {
-		utf8_add(b, uc_totitle((ucs4_t)utf8_next(&s)));
+		int32_t cp = utf8_next(&s);
+		utf8_add(b, cp < 0 ? 0xfffd : uc_totitle((ucs4_t)cp));
 	}
 }
 
@@ -133,7 +133,7 @@ static int fold_any(struct buf *b, struct slice s)
 	uint8_t *folded = NULL;
 	size_t n = 0;
 
-	add_title(&title, s);
+	utf8_title(&title, s);
 	if (!title.err) {
 		plain = u8_normalize(UNINORM_NFKD, (const uint8_t *)title.p, title.n, NULL, &n);
 	}

@@ -28,5 +28,8 @@ int utf8_nfc(struct buf *b, struct slice s);
  * long.
  */
 int utf8_fold(struct buf *b, struct slice s);
+/* Each character by its simple titlecase (RFC 5051 2); bad bytes become
+ * U+FFFD. Of folded text: the order of i;unicode-casemap. */
+void utf8_title(struct buf *b, struct slice s);
 
 #endif

@@ -43,6 +43,18 @@ static const struct {
 	{ S("QRESYNC"), IN, IMAP_EN_QRESYNC },
 	{ S("UIDONLY"), IN, IMAP_EN_UIDONLY },
 	{ S("PREVIEW"), IN, 0 },
+	{ S("ESEARCH"), IN, 0 },
+	{ S("SEARCHRES"), IN, 0 },
+	{ S("WITHIN"), IN, 0 },
+	{ S("SORT"), IN, 0 },
+	{ S("SORT=DISPLAY"), IN, 0 },
+	{ S("ESORT"), IN, 0 },
+	{ S("THREAD=ORDEREDSUBJECT"), IN, 0 },
+	{ S("THREAD=REFERENCES"), IN, 0 },
+	{ S("I18NLEVEL=1"), IN, 0 },
+	{ S("SEARCH=FUZZY"), IN, 0 },
+	{ S("CONTEXT=SEARCH"), IN, 0 },
+	{ S("CONTEXT=SORT"), IN, 0 },
 	/* clang-format on */
 };
 

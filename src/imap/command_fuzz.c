@@ -12,6 +12,8 @@
 #include "imap/qresync.h"
 #include "imap/rights.h"
 #include "imap/search.h"
+#include "imap/sort.h"
+#include "imap/thread.h"
 #include "imap/write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -28,10 +30,22 @@ static void touch(struct slice s)
 
 static void fuzz_search(struct cur *c, struct arena *a)
 {
+	static const struct search_filter filters[] = {
+		{ S("a"), S("OR SEEN FILTER b") },
+		{ S("b"), S("FUZZY (BODY x FILTER a)") },
+		{ S("c"), S("SEEN NEW") },
+	};
+	struct search_env env = { .star_seq = 7, .star_uid = 70 };
 	struct search_prog p;
+	struct search_return ret;
+	struct slice words[SEARCH_WORDS_MAX];
 	unsigned char vals[SEARCH_OPS_MAX];
 
-	if (search_parse(c, a, 7, 70, &p) != SEARCH_OK) {
+	memcpy(env.filters, filters, sizeof(filters));
+	env.n_filters = ARRAY_LEN(filters);
+	search_parse_return(c, &ret);
+	cur_opt(c, ' ');
+	if (search_parse(c, a, &env, &p) != SEARCH_OK) {
 		return;
 	}
 	for (unsigned v = SEARCH_FALSE; v <= SEARCH_UNKNOWN; v++) {
@@ -41,7 +55,87 @@ static void fuzz_search(struct cur *c, struct arena *a)
 	for (size_t i = 0; i < p.n; i++) {
 		touch(p.ops[i].text);
 		touch(p.ops[i].name);
+		for (size_t k = search_words(p.ops[i].text, words); k-- > 0;) {
+			touch(words[k]);
+		}
 	}
+}
+
+/* Criteria that parse make keys; text is what stands behind them. */
+static void fuzz_sort(struct cur *c)
+{
+	struct sort_spec spec;
+	struct sort_facts f = { .sent = INT64_MIN };
+	struct buf key = BUF_INIT(1 << 20);
+
+	sort_parse(c, &spec);
+	if (c->err) {
+		return;
+	}
+	f.subject = cur_rest(c);
+	f.from = cur_rest(c);
+	sort_key(&spec, &f, &key);
+	assert(!key.err && spec.n > 0 && key.n > 0);
+	buf_fini(&key);
+}
+
+#define THREADED_MAX 200
+
+/* Each message is answered once, in brackets that close. */
+static void check_threads(struct slice out, size_t n)
+{
+	bool seen[THREADED_MAX + 1] = { false };
+	size_t open = 0;
+	size_t found = 0;
+
+	for (size_t i = 0; i < out.n; i++) {
+		uint32_t number = 0;
+		open += out.p[i] == '(';
+		assert(out.p[i] != ')' || open-- > 0);
+		while (i < out.n && ascii_isdigit((unsigned char)out.p[i])) {
+			number = number * 10 + (uint32_t)(out.p[i++] - '0');
+			assert(number <= n);
+		}
+		if (number > 0) {
+			assert(!seen[number]);
+			seen[number] = true;
+			found++;
+			i--;
+		}
+	}
+	assert(open == 0 && found == n);
+}
+
+/* Four octets a message: id, two references, and the rest. */
+static void fuzz_thread(struct slice in)
+{
+	static struct thread_msg v[THREADED_MAX];
+	static struct thread_id refs[THREADED_MAX][2];
+	size_t n = MIN(in.n / 4, THREADED_MAX);
+	struct buf out = BUF_INIT(1 << 20);
+
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char *p = (const unsigned char *)in.p + 4 * i;
+		refs[i][0] = (struct thread_id){ p[1] & 31, 1 };
+		refs[i][1] = (struct thread_id){ p[2] & 31, 1 };
+		v[i] = (struct thread_msg){
+			.number = (uint32_t)i + 1,
+			.n_refs = p[0] >> 6 > 2 ? 2 : p[0] >> 6,
+			.date = p[3] >> 4,
+			.id = { p[0] & 31, 1 },
+			.has_id = p[0] & 32,
+			.subject = { p[3] & 3, 1 },
+			.has_subject = p[3] & 3,
+			.is_reply = p[3] & 4,
+			.refs = refs[i],
+		};
+	}
+	assert(thread_references(v, n, &out) == 0);
+	check_threads(buf_slice(&out), n);
+	buf_reset(&out);
+	assert(thread_orderedsubject(v, n, &out) == 0);
+	check_threads(buf_slice(&out), n);
+	buf_fini(&out);
 }
 
 static void fuzz_set(struct cur *c, struct arena *a)
@@ -170,7 +264,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	arena_init(&a, 16u << 20);
 	c = cur_init(slice_from(in, 1));
-	switch (data[0] % 6) {
+	switch (data[0] % 8) {
 	case 0:
 		fuzz_search(&c, &a);
 		break;
@@ -186,6 +280,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		break;
 	case 4:
 		fuzz_dates(slice_from(in, 1), &a);
+		break;
+	case 6:
+		fuzz_sort(&c);
+		break;
+	case 7:
+		fuzz_thread(slice_from(in, 1));
 		break;
 	default:
 		imap_parse_literal_tail(slice_from(in, 1), &size, &sync);

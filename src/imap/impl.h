@@ -13,6 +13,7 @@
 #include "auth/auth.h"
 #include "base/cur.h"
 #include "imap/imap.h"
+#include "imap/saved.h"
 #include "imap/seqset.h"
 #include "store/store.h"
 
@@ -75,6 +76,8 @@ struct imap {
 	struct store_account *lender;  /* whose mailbox is selected, if another's */
 	struct store_mailbox *mbox;    /* selected */
 	struct store_view *view;
+	struct imap_saved saved;       /* "$" (RFC 5182) */
+	struct imap_context *contexts; /* searches that go on (context.h) */
 	bool readonly;
 	unsigned rights_told;	    /* enum store_right: as FLAGS said */
 	struct imap_notify *notify; /* NOTIFY was used; NULL: it was not */
@@ -250,8 +253,8 @@ void imap_unselect(struct imap *s);
 /* What '*' stands for: the highest number or UID; 0 in an empty view. */
 uint32_t imap_view_star(const struct imap *s, bool uid);
 /*
- * Parses a sequence set (UIDs if cmd->uid) and turns it into the ascending
- * sequence numbers of messages in the view. True; false with the reply set.
+ * Parses a sequence set (UIDs if cmd->uid) or "$" (RFC 5182), and turns it
+ * into the ascending sequence numbers of messages in the view. True; false with the reply set.
  */
 bool imap_view_set(struct imap_cmd *cmd, uint32_t **seqs_out, size_t *n_out);
 /* The numbers of a parsed set. 0, -ENOMEM, -EINVAL (a number too high). */
@@ -385,6 +388,9 @@ IMAP_HANDLER(imap_cmd_append);
 IMAP_HANDLER(imap_cmd_idle);
 IMAP_HANDLER(imap_cmd_expunge);
 IMAP_HANDLER(imap_cmd_search);
+IMAP_HANDLER(imap_cmd_cancelupdate);
+IMAP_HANDLER(imap_cmd_thread);
+IMAP_HANDLER(imap_cmd_sort);
 IMAP_HANDLER(imap_cmd_fetch);
 IMAP_HANDLER(imap_cmd_store);
 IMAP_HANDLER(imap_cmd_copy);

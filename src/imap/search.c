@@ -1,45 +1,54 @@
 /*
  * search: parser and evaluator of search programs; see search.h.
  *
- * The parser keeps what is open (a list, a NOT, an OR) on a stack of its own.
- * Whenever a key is complete it is emitted, and completes in turn whatever
- * waited only for it.
+ * The parser keeps what is open (a list, a NOT, an OR, a FUZZY, a filter) on a
+ * stack of its own. Whenever a key is complete it is emitted, and completes in
+ * turn whatever waited only for it. A filter is read as a list in parentheses,
+ * from its own text; the command goes on behind its name.
  */
 #include "imap/search.h"
 
 #include "base/err.h"
 #include "base/utf8.h"
 #include "imap/parse.h"
+#include "mime/charset.h"
 #include "store/store.h"
 
-enum frame_kind { F_LIST, F_NOT, F_OR };
+#define OBJECTID_MAX 255 /* RFC 8474 7 */
+
+enum frame_kind { F_LIST, F_NOT, F_OR, F_FUZZY, F_FILTER };
 
 struct frame {
 	enum frame_kind kind;
-	unsigned have; /* keys complete in it */
+	unsigned have;	 /* keys complete in it */
+	size_t from;	 /* F_FUZZY: its first operation */
+	struct cur back; /* F_FILTER: where to go on */
 };
 
 struct parser {
 	struct cur *c;
 	struct arena *a;
-	uint32_t star_seq;
-	uint32_t star_uid;
+	struct search_env *env;
 	struct search_prog prog;
 	size_t cap;
 	struct frame stack[SEARCH_DEPTH_MAX + 1];
 	size_t depth;
-	bool too_much;
-	bool ascii_only; /* CHARSET US-ASCII */
+	unsigned filters; /* open at the moment */
+	int outcome;	  /* an enum search_result, once it is not SEARCH_OK */
+	struct slice charset;
 };
 
 enum arg_kind {
 	ARG_NONE,
 	ARG_TEXT,   /* astring to look for */
-	ARG_FIELD,  /* astring to look for in the field `name` */
+	ARG_FIELD,  /* astring to look for in the field `number` */
 	ARG_HEADER, /* field name, astring */
 	ARG_KEYWORD,
 	ARG_DATE,
 	ARG_NUMBER,
+	ARG_SECONDS,
+	ARG_MODSEQ,
+	ARG_OBJECTID,
 	ARG_UIDS
 };
 
@@ -54,30 +63,38 @@ struct key {
 static const struct key keys[] = {
 	{ S("ALL"), SEARCH_ALL, ARG_NONE, true, 0 },
 	{ S("ANSWERED"), SEARCH_FLAG, ARG_NONE, true, STORE_ANSWERED },
-	{ S("BCC"), SEARCH_HEADER, ARG_FIELD, true, 0 },
+	{ S("BCC"), SEARCH_FIELD, ARG_FIELD, true, SEARCH_BCC },
 	{ S("BEFORE"), SEARCH_BEFORE, ARG_DATE, true, 0 },
 	{ S("BODY"), SEARCH_BODY, ARG_TEXT, true, 0 },
-	{ S("CC"), SEARCH_HEADER, ARG_FIELD, true, 0 },
+	{ S("CC"), SEARCH_FIELD, ARG_FIELD, true, SEARCH_CC },
 	{ S("DELETED"), SEARCH_FLAG, ARG_NONE, true, STORE_DELETED },
 	{ S("DRAFT"), SEARCH_FLAG, ARG_NONE, true, STORE_DRAFT },
+	{ S("EMAILID"), SEARCH_EMAILID, ARG_OBJECTID, true, 0 },
 	{ S("FLAGGED"), SEARCH_FLAG, ARG_NONE, true, STORE_FLAGGED },
-	{ S("FROM"), SEARCH_HEADER, ARG_FIELD, true, 0 },
+	{ S("FROM"), SEARCH_FIELD, ARG_FIELD, true, SEARCH_FROM },
 	{ S("HEADER"), SEARCH_HEADER, ARG_HEADER, true, 0 },
 	{ S("KEYWORD"), SEARCH_KEYWORD, ARG_KEYWORD, true, 0 },
 	{ S("LARGER"), SEARCH_LARGER, ARG_NUMBER, true, 0 },
+	{ S("MODSEQ"), SEARCH_MODSEQ, ARG_MODSEQ, true, 0 },
 	{ S("NEW"), SEARCH_NEW, ARG_NONE, true, 0 },
 	{ S("OLD"), SEARCH_RECENT, ARG_NONE, false, 0 },
+	{ S("OLDER"), SEARCH_OLDER, ARG_SECONDS, true, 0 },
 	{ S("ON"), SEARCH_ON, ARG_DATE, true, 0 },
 	{ S("RECENT"), SEARCH_RECENT, ARG_NONE, true, 0 },
+	{ S("SAVEDATESUPPORTED"), SEARCH_ALL, ARG_NONE, true, 0 },
+	{ S("SAVEDBEFORE"), SEARCH_SAVEDBEFORE, ARG_DATE, true, 0 },
+	{ S("SAVEDON"), SEARCH_SAVEDON, ARG_DATE, true, 0 },
+	{ S("SAVEDSINCE"), SEARCH_SAVEDSINCE, ARG_DATE, true, 0 },
 	{ S("SEEN"), SEARCH_FLAG, ARG_NONE, true, STORE_SEEN },
 	{ S("SENTBEFORE"), SEARCH_SENTBEFORE, ARG_DATE, true, 0 },
 	{ S("SENTON"), SEARCH_SENTON, ARG_DATE, true, 0 },
 	{ S("SENTSINCE"), SEARCH_SENTSINCE, ARG_DATE, true, 0 },
 	{ S("SINCE"), SEARCH_SINCE, ARG_DATE, true, 0 },
 	{ S("SMALLER"), SEARCH_SMALLER, ARG_NUMBER, true, 0 },
-	{ S("SUBJECT"), SEARCH_HEADER, ARG_FIELD, true, 0 },
+	{ S("SUBJECT"), SEARCH_FIELD, ARG_FIELD, true, SEARCH_SUBJECT },
 	{ S("TEXT"), SEARCH_TEXT, ARG_TEXT, true, 0 },
-	{ S("TO"), SEARCH_HEADER, ARG_FIELD, true, 0 },
+	{ S("THREADID"), SEARCH_THREADID, ARG_OBJECTID, true, 0 },
+	{ S("TO"), SEARCH_FIELD, ARG_FIELD, true, SEARCH_TO },
 	{ S("UID"), SEARCH_UID, ARG_UIDS, true, 0 },
 	{ S("UNANSWERED"), SEARCH_FLAG, ARG_NONE, false, STORE_ANSWERED },
 	{ S("UNDELETED"), SEARCH_FLAG, ARG_NONE, false, STORE_DELETED },
@@ -85,15 +102,22 @@ static const struct key keys[] = {
 	{ S("UNFLAGGED"), SEARCH_FLAG, ARG_NONE, false, STORE_FLAGGED },
 	{ S("UNKEYWORD"), SEARCH_KEYWORD, ARG_KEYWORD, false, 0 },
 	{ S("UNSEEN"), SEARCH_FLAG, ARG_NONE, false, STORE_SEEN },
+	{ S("YOUNGER"), SEARCH_YOUNGER, ARG_SECONDS, true, 0 },
 };
 
 /* ---- emitting --------------------------------------------------------------- */
 
+/* The end, for a reason that is not syntax. */
+static void stop(struct parser *p, int outcome)
+{
+	p->outcome = p->outcome ? p->outcome : outcome;
+	cur_fail(p->c, outcome == SEARCH_TOO_MUCH ? -EMSGSIZE : -EINVAL);
+}
+
 static struct search_op *emit(struct parser *p, enum search_kind kind)
 {
 	if (p->prog.n == SEARCH_OPS_MAX) {
-		p->too_much = true;
-		cur_fail(p->c, -EMSGSIZE);
+		stop(p, SEARCH_TOO_MUCH);
 		return NULL;
 	}
 	if (p->prog.n == p->cap) {
@@ -116,11 +140,18 @@ static struct search_op *emit(struct parser *p, enum search_kind kind)
 static void push(struct parser *p, enum frame_kind kind)
 {
 	if (p->depth == ARRAY_LEN(p->stack)) {
-		p->too_much = true;
-		cur_fail(p->c, -EMSGSIZE);
+		stop(p, SEARCH_TOO_MUCH);
 		return;
 	}
-	p->stack[p->depth++] = (struct frame){ kind, 0 };
+	p->stack[p->depth++] = (struct frame){ .kind = kind, .from = p->prog.n };
+}
+
+static void make_fuzzy(struct parser *p, size_t from)
+{
+	for (size_t i = from; i < p->prog.n; i++) {
+		p->prog.ops[i].fuzzy = true;
+	}
+	p->prog.fuzzy = true;
 }
 
 /* A key is complete: so may be what waited for it. */
@@ -129,7 +160,7 @@ static void complete(struct parser *p)
 	while (!p->c->err) {
 		struct frame *f = &p->stack[p->depth - 1];
 		f->have++;
-		if (f->kind == F_LIST) {
+		if (f->kind == F_LIST || f->kind == F_FILTER) {
 			if (f->have > 1) {
 				emit(p, SEARCH_AND);
 			}
@@ -138,30 +169,147 @@ static void complete(struct parser *p)
 		if (f->kind == F_OR && f->have < 2) {
 			return;
 		}
-		emit(p, f->kind == F_OR ? SEARCH_OR : SEARCH_NOT);
+		if (f->kind == F_FUZZY) {
+			make_fuzzy(p, f->from);
+		} else {
+			emit(p, f->kind == F_OR ? SEARCH_OR : SEARCH_NOT);
+		}
 		p->depth--;
 	}
 }
 
-/* ---- keys ------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------- */
+
+/* Text of the command, in its charset, to UTF-8. A filter's is UTF-8. */
+static int to_utf8(const struct parser *p, struct slice raw, struct buf *out)
+{
+	struct charset *cs = NULL;
+	int r = 0;
+
+	if (p->charset.n == 0 || p->filters > 0) {
+		buf_add(out, raw);
+	} else if (slice_ieq(p->charset, S("US-ASCII"))) {
+		r = slice_has_8bit(raw) ? -EINVAL : 0;
+		buf_add(out, raw);
+	} else {
+		r = charset_new(p->charset, &cs);
+		if (r == 0) {
+			charset_feed(cs, raw, out);
+			charset_end(cs, out);
+		}
+		charset_free(&cs);
+	}
+	return r;
+}
 
 static struct slice folded(struct parser *p)
 {
 	struct slice raw = imap_parse_astring(p->c, p->a);
-	struct buf b = BUF_INIT(12 * raw.n + 64);
-	struct slice out = { 0 };
+	struct buf text = BUF_INIT(4 * raw.n + 64);
+	struct buf b = BUF_INIT(12 * (4 * raw.n + 64));
+	struct slice out = slice_make("", 0);
 
-	if (!p->c->err && ((p->ascii_only && slice_has_8bit(raw)) || utf8_fold(&b, raw) < 0)) {
+	if (!p->c->err && (to_utf8(p, raw, &text) < 0 || utf8_fold(&b, buf_slice(&text)) < 0)) {
 		cur_fail(p->c, -EINVAL);
 	}
 	if (!p->c->err) {
 		out = arena_dup(p->a, buf_slice(&b));
 	}
-	if (b.err || arena_err(p->a)) {
+	if (text.err || b.err || arena_err(p->a)) {
 		cur_fail(p->c, -ENOMEM);
 	}
+	buf_fini(&text);
 	buf_fini(&b);
 	return out;
+}
+
+static bool word_char(unsigned char ch)
+{
+	return ch >= 0x80 || ascii_isalpha(ch) || ascii_isdigit(ch);
+}
+
+size_t search_words(struct slice text, struct slice *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < text.n && n < SEARCH_WORDS_MAX;) {
+		size_t from = i;
+		while (i < text.n && word_char((unsigned char)text.p[i])) {
+			i++;
+		}
+		if (i > from) {
+			out[n++] = slice_sub(text, from, i - from);
+		} else {
+			i++;
+		}
+	}
+	if (n == 0) {
+		out[n++] = text;
+	}
+	return n;
+}
+
+/* ---- keys ------------------------------------------------------------------- */
+
+/* A field that summaries have is looked for there, under its name or HEADER. */
+static void header_op(struct search_op *op)
+{
+	static const struct slice names[] = { S("FROM"), S("TO"), S("CC"), S("BCC"), S("SUBJECT") };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (slice_ieq(op->name, names[i]) && slice_chr(op->text, '\n') == SIZE_MAX) {
+			op->kind = SEARCH_FIELD;
+			op->field = (enum search_field)i;
+		}
+	}
+}
+
+/* [entry-name SP entry-type-req SP] mod-sequence-valzer   RFC 7162 3.1.5. All
+ * facts of a message share one modseq here, so the entry does not matter. */
+static void modseq_args(struct parser *p, struct search_op *op)
+{
+	struct cur *c = p->c;
+
+	if (cur_peek(c) == '"') {
+		struct slice entry = imap_parse_string(c, p->a);
+		cur_sp(c);
+		if (!slice_istarts(entry, S("/flags/")) ||
+		    !(cur_lit(c, S("all ")) || cur_lit(c, S("priv ")) ||
+		      cur_lit(c, S("shared ")))) {
+			cur_fail(c, -EINVAL);
+		}
+	}
+	op->number = cur_u64(c);
+	if (op->number > INT64_MAX) {
+		cur_fail(c, -ERANGE);
+	}
+	p->prog.uses_modseq = true;
+}
+
+/* objectid = 1*255(ALPHA / DIGIT / "_" / "-")      RFC 8474 7 */
+static struct slice objectid(struct cur *c)
+{
+	struct slice s = imap_parse_atom(c);
+
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char ch = (unsigned char)s.p[i];
+		if (!ascii_isalpha(ch) && !ascii_isdigit(ch) && ch != '_' && ch != '-') {
+			cur_fail(c, -EINVAL);
+		}
+	}
+	if (s.n > OBJECTID_MAX) {
+		cur_fail(c, -EINVAL);
+	}
+	return s;
+}
+
+static void uids(struct parser *p, struct search_op *op)
+{
+	if (cur_opt(p->c, '$')) {
+		op->kind = SEARCH_SAVED;
+	} else {
+		seqset_parse(p->c, p->a, p->env->star_uid, &op->set);
+	}
 }
 
 static void key_args(struct parser *p, const struct key *k, struct search_op *op)
@@ -175,10 +323,13 @@ static void key_args(struct parser *p, const struct key *k, struct search_op *op
 		if (op->name.n == 0) {
 			cur_fail(p->c, -EINVAL);
 		}
+		header_op(op);
 		break;
 	case ARG_FIELD:
 		op->name = k->name;
 		op->text = folded(p);
+		op->kind = SEARCH_HEADER;
+		header_op(op);
 		break;
 	case ARG_TEXT:
 		op->text = folded(p);
@@ -190,10 +341,22 @@ static void key_args(struct parser *p, const struct key *k, struct search_op *op
 		op->days = imap_parse_date(p->c);
 		break;
 	case ARG_NUMBER:
-		op->number = cur_u32(p->c);
+		op->number = cur_u64(p->c);
+		if (op->number > INT64_MAX) {
+			cur_fail(p->c, -ERANGE);
+		}
+		break;
+	case ARG_SECONDS:
+		op->number = imap_parse_nz(p->c);
+		break;
+	case ARG_MODSEQ:
+		modseq_args(p, op);
+		break;
+	case ARG_OBJECTID:
+		op->name = objectid(p->c);
 		break;
 	case ARG_UIDS:
-		seqset_parse(p->c, p->a, p->star_uid, &op->set);
+		uids(p, op);
 		break;
 	case ARG_NONE:
 		break;
@@ -214,21 +377,104 @@ static void numbers(struct parser *p)
 {
 	struct search_op *op = emit(p, SEARCH_SEQ);
 
-	if (op && seqset_parse(p->c, p->a, p->star_seq, &op->set) == 0) {
-		p->prog.seq_top = MAX(p->prog.seq_top, op->set.top);
+	if (op && cur_opt(p->c, '$')) {
+		op->kind = SEARCH_SAVED;
+	} else if (op) {
+		seqset_parse(p->c, p->a, p->env->star_seq, &op->set);
+		p->prog.uses_seqs = true;
 	}
 	complete(p);
 }
 
-/* A key by name; true if it opened a NOT or OR that waits for another. */
+/* ---- filters ------------------------------------------------------------------ */
+
+static const struct search_filter *find_filter(const struct search_env *env, struct slice name)
+{
+	for (size_t i = 0; i < env->n_filters; i++) {
+		if (slice_ieq(env->filters[i].name, name)) {
+			return &env->filters[i];
+		}
+	}
+	return NULL;
+}
+
+/* "FILTER" SP filter-name; filter-name = 1*<any ATOM-CHAR except "/">
+ * RFC 5466 4. Goes on in the filter's text. */
+static void open_filter(struct parser *p)
+{
+	const struct search_filter *f;
+	struct slice name;
+
+	cur_sp(p->c);
+	name = imap_parse_atom(p->c);
+	if (p->c->err || slice_chr(name, '/') != SIZE_MAX) {
+		cur_fail(p->c, -EINVAL);
+		return;
+	}
+	if (p->charset.n > 0 && !slice_ieq(p->charset, S("US-ASCII"))) {
+		stop(p, SEARCH_FILTER_CHARSET);
+		return;
+	}
+	p->env->wanted = name;
+	f = find_filter(p->env, name);
+	if (!f) {
+		stop(p, p->env->n_filters < SEARCH_FILTERS_MAX ? SEARCH_WANTS_FILTER
+							       : SEARCH_TOO_MUCH);
+		return;
+	}
+	if (!f->text.p || p->filters == SEARCH_FILTER_DEPTH_MAX) {
+		stop(p, SEARCH_NO_FILTER);
+		return;
+	}
+	push(p, F_FILTER);
+	if (!p->c->err) {
+		p->stack[p->depth - 1].back = *p->c;
+		p->filters++;
+		*p->c = cur_init(f->text);
+	}
+}
+
+/* Filters that end here are complete keys of what they stand in. */
+static void close_filters(struct parser *p)
+{
+	while (!p->c->err && p->c->p == p->c->end && p->depth > 0 &&
+	       p->stack[p->depth - 1].kind == F_FILTER && p->stack[p->depth - 1].have > 0) {
+		*p->c = p->stack[--p->depth].back;
+		p->filters--;
+		complete(p);
+	}
+}
+
+/* ---- the whole ---------------------------------------------------------------- */
+
+/* NOT, OR, FUZZY: they wait for keys. */
+static bool opener(struct parser *p, struct slice name)
+{
+	if (slice_ieq(name, S("NOT"))) {
+		push(p, F_NOT);
+	} else if (slice_ieq(name, S("OR"))) {
+		push(p, F_OR);
+	} else if (slice_ieq(name, S("FUZZY"))) {
+		push(p, F_FUZZY);
+	} else {
+		return false;
+	}
+	cur_sp(p->c);
+	return true;
+}
+
+/* A key by name; true if it opened something that waits for another. */
 static bool named(struct parser *p)
 {
 	struct slice name = imap_parse_atom(p->c);
 	const struct key *k;
 	struct search_op *op;
 
-	if (slice_ieq(name, S("NOT")) || slice_ieq(name, S("OR"))) {
-		push(p, name.n == 2 ? F_OR : F_NOT);
+	if (opener(p, name)) {
+		return true;
+	}
+	if (slice_ieq(name, S("FILTER"))) {
+		open_filter(p);
 		return true;
 	}
 	k = find_key(name);
@@ -248,9 +494,10 @@ static bool named(struct parser *p)
 	return false;
 }
 
-/* ")" as often as it stands here. */
+/* ")" as often as it stands here, and ends of filters. */
 static void close_lists(struct parser *p)
 {
+	close_filters(p);
 	while (!p->c->err && cur_opt(p->c, ')')) {
 		if (p->depth < 2 || p->stack[p->depth - 1].kind != F_LIST ||
 		    p->stack[p->depth - 1].have == 0) {
@@ -259,6 +506,7 @@ static void close_lists(struct parser *p)
 		}
 		p->depth--;
 		complete(p);
+		close_filters(p);
 	}
 }
 
@@ -272,10 +520,9 @@ static void parse_keys(struct parser *p)
 			push(p, F_LIST);
 			continue;
 		}
-		if (ch == '*' || (ch >= '0' && ch <= '9')) {
+		if (ch == '*' || ch == '$' || (ch >= '0' && ch <= '9')) {
 			numbers(p);
 		} else if (named(p)) {
-			cur_sp(p->c);
 			continue;
 		}
 		close_lists(p);
@@ -289,45 +536,68 @@ static void parse_keys(struct parser *p)
 	}
 }
 
-static bool charset(struct parser *p)
+/* The charset's name; false if it is none we know. UTF-8 is kept empty. */
+static bool set_charset(struct parser *p)
 {
-	struct slice name;
+	struct slice name = imap_parse_astring(p->c, p->a);
 
-	if (!cur_lit(p->c, S("CHARSET "))) {
+	cur_sp(p->c);
+	if (p->c->err || slice_ieq(name, S("UTF-8"))) {
 		return true;
 	}
-	name = imap_parse_astring(p->c, p->a);
-	cur_sp(p->c);
-	p->ascii_only = slice_ieq(name, S("US-ASCII")) || slice_ieq(name, S("ASCII"));
-	return p->c->err || p->ascii_only || slice_ieq(name, S("UTF-8"));
+	p->charset = slice_ieq(name, S("ASCII")) ? S("US-ASCII") : name;
+	return slice_ieq(p->charset, S("US-ASCII")) || charset_known(name);
 }
 
-int search_parse(struct cur *c, struct arena *a, uint32_t star_seq, uint32_t star_uid,
-		 struct search_prog *out)
+static int finish(struct parser *p, struct search_prog *out)
 {
-	struct parser p = { .c = c, .a = a, .star_seq = star_seq, .star_uid = star_uid };
+	parse_keys(p);
+	if (p->outcome) {
+		return p->outcome;
+	}
+	if (p->c->err) {
+		/* Within a filter the command is not to blame. */
+		return p->filters && !IMAP_IS_LIMIT(p->c->err) ? SEARCH_NO_FILTER : p->c->err;
+	}
+	*out = p->prog;
+	return SEARCH_OK;
+}
 
-	if (!charset(&p)) {
+int search_parse(struct cur *c, struct arena *a, struct search_env *env, struct search_prog *out)
+{
+	struct parser p = { .c = c, .a = a, .env = env };
+
+	if (cur_lit(c, S("CHARSET "))) {
+		if (env->no_charset) {
+			return cur_fail(c, -EINVAL);
+		}
+		if (!set_charset(&p)) {
+			return SEARCH_BADCHARSET;
+		}
+	}
+	return finish(&p, out);
+}
+
+int search_parse_criteria(struct cur *c, struct arena *a, struct search_env *env,
+			  struct search_prog *out)
+{
+	struct parser p = { .c = c, .a = a, .env = env };
+
+	if (!set_charset(&p)) {
 		return SEARCH_BADCHARSET;
 	}
-	parse_keys(&p);
-	if (p.too_much) {
-		return SEARCH_TOO_MUCH;
-	}
-	if (c->err) {
-		return c->err;
-	}
-	*out = p.prog;
-	return SEARCH_OK;
+	return finish(&p, out);
 }
 
 enum search_price search_price(enum search_kind kind)
 {
 	switch (kind) {
+	case SEARCH_THREADID:
 	case SEARCH_SENTBEFORE:
 	case SEARCH_SENTON:
 	case SEARCH_SENTSINCE:
-		return SEARCH_TREE;
+	case SEARCH_FIELD:
+		return SEARCH_SUMMARY;
 	case SEARCH_HEADER:
 		return SEARCH_HEADERS;
 	case SEARCH_BODY:
@@ -335,6 +605,85 @@ enum search_price search_price(enum search_kind kind)
 		return SEARCH_BODIES;
 	default:
 		return SEARCH_FREE;
+	}
+}
+
+/* ---- RETURN ------------------------------------------------------------------- */
+
+static const struct {
+	struct slice name;
+	unsigned bit;
+} return_opts[] = {
+	{ S("MIN"), SEARCH_RET_MIN },
+	{ S("MAX"), SEARCH_RET_MAX },
+	{ S("ALL"), SEARCH_RET_ALL },
+	{ S("COUNT"), SEARCH_RET_COUNT },
+	{ S("SAVE"), SEARCH_RET_SAVE },
+	{ S("PARTIAL"), SEARCH_RET_PARTIAL },
+	{ S("UPDATE"), SEARCH_RET_UPDATE },
+	{ S("CONTEXT"), SEARCH_RET_CONTEXT },
+	{ S("RELEVANCY"), SEARCH_RET_RELEVANCY },
+};
+
+/* partial-range-first = nz-number ":" nz-number; partial-range-last = "-"
+ * nz-number ":-" nz-number                                  RFC 9394 4 */
+static void partial_range(struct cur *c, struct search_return *out)
+{
+	bool last;
+
+	cur_sp(c);
+	last = cur_opt(c, '-');
+	out->partial_a = imap_parse_nz(c);
+	cur_need(c, ':');
+	if (last) {
+		cur_need(c, '-');
+	}
+	out->partial_b = imap_parse_nz(c);
+	if (last) {
+		out->partial_a = -out->partial_a;
+		out->partial_b = -out->partial_b;
+	}
+}
+
+static void return_opt(struct cur *c, struct search_return *out)
+{
+	struct slice name = imap_parse_atom(c);
+	unsigned bit = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(return_opts); i++) {
+		if (slice_ieq(name, return_opts[i].name)) {
+			bit = return_opts[i].bit;
+		}
+	}
+	/* RFC 5267 4.4: one PARTIAL or one ALL. */
+	if (bit == 0 || (bit == SEARCH_RET_PARTIAL && (out->opts & bit))) {
+		cur_fail(c, -EINVAL);
+	}
+	out->opts |= bit;
+	if (bit == SEARCH_RET_PARTIAL) {
+		partial_range(c, out);
+	}
+}
+
+void search_parse_return(struct cur *c, struct search_return *out)
+{
+	*out = (struct search_return){ 0 };
+	if (!cur_lit(c, S(" RETURN "))) {
+		return;
+	}
+	out->given = true;
+	cur_need(c, '(');
+	if (!cur_opt(c, ')')) {
+		do {
+			return_opt(c, out);
+		} while (!c->err && cur_opt(c, ' '));
+		cur_need(c, ')');
+	}
+	if (out->opts == 0) {
+		out->opts = SEARCH_RET_ALL;
+	}
+	if ((out->opts & SEARCH_RET_ALL) && (out->opts & SEARCH_RET_PARTIAL)) {
+		cur_fail(c, -EINVAL);
 	}
 }
 

@@ -29,15 +29,16 @@ static int teardown(void **state)
 
 static int parse(struct slice in, struct search_prog *p)
 {
+	struct search_env env = { .star_seq = 9, .star_uid = 90 };
 	struct cur c = cur_init(in);
 
-	return search_parse(&c, &arena, 9, 90, p);
+	return search_parse(&c, &arena, &env, p);
 }
 
 /* The program in postfix: leaves are letters by kind, & | !. */
 static void prog(const char *in, const char *want)
 {
-	static const char letters[] = "&|!afkrnsuLSboiBOIhxt";
+	static const char letters[] = "&|!afkrnsu$LS<>mboi123ETBOIdhxt";
 	struct search_prog p;
 	struct buf b = BUF_INIT(4096);
 	int r = parse(slice_cstr(in), &p);
@@ -83,13 +84,24 @@ static void test_programs(void **state)
 	prog("LARGER 10 SMALLER 0", "LS&");
 	prog("BEFORE 1-Jan-2020 ON \"2-Feb-2020\" SINCE 3-Mar-2020", "bo&i&");
 	prog("SENTBEFORE 1-Jan-2020 SENTON 1-Jan-2020 SENTSINCE 1-Jan-2020", "BO&I&");
-	prog("FROM a TO \"b c\" CC d BCC e SUBJECT f", "hh&h&h&h&");
+	prog("FROM a TO \"b c\" CC d BCC e SUBJECT f", "dd&d&d&d&");
+	prog("HEADER subject a HEADER From b HEADER Sender c", "dd&h&");
+	prog("HEADER subject {3}\r\na\nb", "h");
+	prog("$ UID $ OR $ 1,3000:3021", "$$&$s|&");
+	prog("OLDER 1 YOUNGER 4294967295", "<>&");
+	prog("MODSEQ 0 MODSEQ \"/flags/\\\\draft\" all 5", "mm&");
+	prog("SAVEDBEFORE 1-Jan-2020 SAVEDON 1-Jan-2020 SAVEDSINCE 1-Jan-2020", "12&3&");
+	prog("SAVEDATESUPPORTED EMAILID M6d99 THREADID T_-9", "aE&T&");
+	prog("FUZZY SUBJECT a", "d");
+	prog("FUZZY (SUBJECT a BODY b) OR FUZZY ALL FUZZY SEEN", "dx&af|&");
+	prog("LARGER 9223372036854775807", "L");
 	prog("HEADER X-Y \"\" BODY b TEXT {3}\r\nabc", "hx&t&");
 	prog("CHARSET us-ascii ALL", "a");
-	prog("CHARSET \"utf-8\" SUBJECT {2}\r\n\xc3\xa9", "h");
+	prog("CHARSET \"utf-8\" SUBJECT {2}\r\n\xc3\xa9", "d");
+	prog("CHARSET KOI8-R SUBJECT {2}\r\n\xd2\xd5", "d");
 	prog("ANSWERED BCC a DRAFT FLAGGED UNANSWERED UNDELETED UNDRAFT "
 	     "UNFLAGGED",
-	     "fh&f&f&f&f&f&f&");
+	     "fd&f&f&f&f&f&f&");
 }
 
 static void test_bad(void **state)
@@ -116,7 +128,28 @@ static void test_bad(void **state)
 	bad("HEADER a", 0);
 	bad("HEADER \"\" a", 0);
 	bad("LARGER x", 0);
-	bad("LARGER 4294967296", 0);
+	bad("LARGER 9223372036854775808", 0);
+	bad("LARGER 18446744073709551616", 0);
+	bad("OLDER 0", 0);
+	bad("YOUNGER 4294967296", 0);
+	bad("YOUNGER", 0);
+	bad("MODSEQ", 0);
+	bad("MODSEQ 9223372036854775808", 0);
+	bad("MODSEQ \"/flags/x\" mine 1", 0);
+	bad("MODSEQ \"/other/x\" all 1", 0);
+	bad("MODSEQ \"/flags/x\" 1", 0);
+	bad("EMAILID a.b", 0);
+	bad("EMAILID", 0);
+	bad("THREADID \"x\"", 0);
+	bad("SAVEDON x", 0);
+	bad("FUZZY", 0);
+	bad("FUZZY ", 0);
+	bad("(FUZZY)", 0);
+	bad("$,1", 0);
+	bad("1,$", 0);
+	bad("$$", 0);
+	bad("FILTER", 0);
+	bad("FILTER a/b", 0);
 	bad("LARGER -1", 0);
 	bad("BEFORE 99-Foo-9999", 0);
 	bad("KEYWORD \\Seen", 0);
@@ -129,14 +162,15 @@ static void test_bad(void **state)
 	bad("SUBJECT {1}\r\n\xe9", 0);
 	bad("CHARSET US-ASCII SUBJECT {2}\r\n\xc3\xa9", 0);
 	bad("CHARSET UTF-8", 0);
-	bad("CHARSET KOI8-R ALL", SEARCH_BADCHARSET);
+	bad("FILTER x", SEARCH_WANTS_FILTER);
+	bad("CHARSET KOI8-R FILTER x", SEARCH_FILTER_CHARSET);
 	bad("CHARSET x-none ALL", SEARCH_BADCHARSET);
 }
 
 /* THREATS IM-05: depth and length are limits, not recursion. */
 static void test_depth(void **state)
 {
-	static const char *const words[] = { "NOT ", "OR ALL ", "OR ", "(" };
+	static const char *const words[] = { "NOT ", "OR ALL ", "OR ", "(", "FUZZY " };
 	struct buf b = BUF_INIT(1 << 20);
 	struct search_prog p;
 
@@ -226,19 +260,187 @@ static void test_details(void **state)
 
 	(void)state;
 	assert_int_equal(parse(S("UNSEEN 4:7 2 FROM {4}\r\n\xc3\x84x!"), &p), 0);
-	assert_int_equal(p.seq_top, 7);
+	assert_true(p.uses_seqs && !p.uses_modseq && !p.fuzzy);
 	assert_int_equal(p.ops[0].number, STORE_SEEN);
 	assert_false(p.ops[0].want);
 	for (size_t i = 0; i < p.n; i++) {
-		if (p.ops[i].kind == SEARCH_HEADER) {
-			assert_true(slice_ieq(p.ops[i].name, S("from")));
+		if (p.ops[i].kind == SEARCH_FIELD) {
+			assert_int_equal(p.ops[i].field, SEARCH_FROM);
 			assert_true(slice_eq(p.ops[i].text, S("a\xcc\x88x!")));
 		}
 	}
 	assert_int_equal(search_price(SEARCH_FLAG), SEARCH_FREE);
-	assert_int_equal(search_price(SEARCH_SENTON), SEARCH_TREE);
+	assert_int_equal(search_price(SEARCH_SENTON), SEARCH_SUMMARY);
+	assert_int_equal(search_price(SEARCH_FIELD), SEARCH_SUMMARY);
 	assert_int_equal(search_price(SEARCH_HEADER), SEARCH_HEADERS);
 	assert_int_equal(search_price(SEARCH_TEXT), SEARCH_BODIES);
+}
+
+/* Which keys are fuzzy: all below FUZZY, and no others. */
+static void test_fuzzy(void **state)
+{
+	struct search_prog p;
+	struct slice words[SEARCH_WORDS_MAX];
+
+	(void)state;
+	assert_int_equal(parse(S("SEEN FUZZY (BODY a NOT TEXT b) NEW"), &p), 0);
+	assert_true(p.fuzzy);
+	for (size_t i = 0; i < p.n; i++) {
+		bool below = p.ops[i].kind == SEARCH_BODY || p.ops[i].kind == SEARCH_TEXT;
+		assert_true(p.ops[i].kind <= SEARCH_NOT || p.ops[i].fuzzy == below);
+	}
+	assert_int_equal(search_words(S("two  words!"), words), 2);
+	assert_true(slice_eq(words[1], S("words")));
+	assert_int_equal(search_words(S("?!"), words), 1);
+	assert_true(slice_eq(words[0], S("?!")));
+	assert_int_equal(search_words(S("a b c d e f g h i j"), words), SEARCH_WORDS_MAX);
+}
+
+/* ---- filters ----------------------------------------------------------------- */
+
+static const struct search_filter filters[] = {
+	{ S("small"), S("OR SMALLER 5000 FROM \"boss@example.com\"") },
+	{ S("two"), S("SEEN NEW") },
+	{ S("nest"), S("FILTER two (FILTER small)") },
+	{ S("half"), S("OR SMALLER") },
+	{ S("open"), S("(SEEN") },
+	{ S("close"), S("SEEN) (NEW") },
+	{ S("or"), S("OR SEEN") },
+	{ S("empty"), S("") },
+	{ S("blank"), S("SEEN ") },
+	{ S("loop"), S("SEEN FILTER loop") },
+	{ S("gone"), { NULL, 0 } },
+	{ S("d4"), S("SEEN") },
+	{ S("d3"), S("FILTER d4") },
+	{ S("d2"), S("FILTER d3") },
+	{ S("d1"), S("FILTER d2") },
+	{ S("d0"), S("FILTER d1") },
+	{ S("wide"), S("FILTER w2 FILTER w2 FILTER w2 FILTER w2 FILTER w2 FILTER w2") },
+	{ S("w2"), S("FILTER w3 FILTER w3 FILTER w3 FILTER w3 FILTER w3 FILTER w3") },
+	{ S("w3"), S("FILTER w4 FILTER w4 FILTER w4 FILTER w4 FILTER w4 FILTER w4") },
+	{ S("w4"), S("ALL ALL ALL ALL ALL ALL ALL ALL ALL ALL ALL ALL ALL ALL ALL ALL") },
+};
+
+/* want: the program, or NULL and the result. */
+static void filtered(const char *in, const char *want, int result)
+{
+	static const char letters[] = "&|!afkrnsu$LS<>mboi123ETBOIdhxt";
+	struct search_env env = { .star_seq = 9, .star_uid = 90 };
+	struct cur c = cur_init(slice_cstr(in));
+	struct search_prog p = { 0 };
+	struct buf b = BUF_INIT(4096);
+	int r;
+
+	env.n_filters = ARRAY_LEN(filters);
+	memcpy(env.filters, filters, sizeof(filters));
+	r = search_parse(&c, &arena, &env, &p);
+	if (r != result) {
+		fail_msg("%s: %d", in, r);
+	}
+	for (size_t i = 0; i < p.n; i++) {
+		buf_addc(&b, letters[p.ops[i].kind]);
+	}
+	assert_string_equal(buf_cstr(&b), want);
+	buf_fini(&b);
+}
+
+static void test_filters(void **state)
+{
+	(void)state;
+	filtered("UID 300:900 FILTER small SINCE \"3-Dec-2002\"", "uSd|&i&", 0);
+	filtered("FILTER TWO", "fn&", 0);
+	filtered("NOT FILTER two ALL", "fn&!a&", 0);
+	filtered("OR FILTER two FILTER two", "fn&fn&|", 0);
+	filtered("(FILTER two) ALL", "fn&a&", 0);
+	filtered("(ALL FILTER two)", "afn&&", 0);
+	filtered("FUZZY FILTER small", "Sd|", 0);
+	filtered("FILTER nest", "fn&Sd|&", 0);
+	filtered("FILTER d1", "f", 0);
+	filtered("FILTER d0", "", SEARCH_NO_FILTER);
+	filtered("FILTER loop", "", SEARCH_NO_FILTER);
+	filtered("FILTER half", "", SEARCH_NO_FILTER);
+	filtered("FILTER open", "", SEARCH_NO_FILTER);
+	filtered("(FILTER close)", "", SEARCH_NO_FILTER);
+	filtered("FILTER or NEW", "", SEARCH_NO_FILTER);
+	filtered("FILTER empty", "", SEARCH_NO_FILTER);
+	filtered("FILTER blank", "", SEARCH_NO_FILTER);
+	filtered("FILTER gone", "", SEARCH_NO_FILTER);
+	filtered("FILTER other", "", SEARCH_WANTS_FILTER);
+	filtered("FILTER wide", "", SEARCH_TOO_MUCH);
+	filtered("FILTER two)", "", -EINVAL);
+}
+
+/* ---- RETURN ------------------------------------------------------------------- */
+
+static void returns(const char *in, bool given, unsigned opts, int64_t a, int64_t b)
+{
+	struct cur c = cur_init(slice_cstr(in));
+	struct search_return r;
+
+	search_parse_return(&c, &r);
+	if (c.err || r.given != given || r.opts != opts || r.partial_a != a || r.partial_b != b) {
+		fail_msg("%s", in);
+	}
+}
+
+static void test_return(void **state)
+{
+	static const char *const wrong[] = {
+		" RETURN (ALL",
+		" RETURN (ALL PARTIAL 1:2)",
+		" RETURN ( ALL)",
+		" RETURN (PARTIAL 1:2 PARTIAL 1:2)",
+		" RETURN (PARTIAL)",
+		" RETURN (PARTIAL 0:1)",
+		" RETURN (PARTIAL 1:*)",
+		" RETURN (PARTIAL -1:2)",
+		" RETURN (PARTIAL 1:-2)",
+		" RETURN (PARTIAL 1:4294967296)",
+		" RETURN (PARTIAL 1)",
+		" RETURN (NOPE)",
+		" RETURN ALL",
+	};
+
+	(void)state;
+	returns(" ALL", false, 0, 0, 0);
+	returns("", false, 0, 0, 0);
+	returns(" RETURN ()", true, SEARCH_RET_ALL, 0, 0);
+	returns(" return (min Max)", true, SEARCH_RET_MIN | SEARCH_RET_MAX, 0, 0);
+	returns(" RETURN (COUNT SAVE)", true, SEARCH_RET_COUNT | SEARCH_RET_SAVE, 0, 0);
+	returns(" RETURN (PARTIAL 1:500)", true, SEARCH_RET_PARTIAL, 1, 500);
+	returns(" RETURN (PARTIAL -1:-100 COUNT)", true, SEARCH_RET_PARTIAL | SEARCH_RET_COUNT, -1,
+		-100);
+	returns(" RETURN (UPDATE CONTEXT RELEVANCY)", true,
+		SEARCH_RET_UPDATE | SEARCH_RET_CONTEXT | SEARCH_RET_RELEVANCY, 0, 0);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct cur c = cur_init(slice_cstr(wrong[i]));
+		struct search_return r;
+		search_parse_return(&c, &r);
+		if (c.err == 0) {
+			fail_msg("%s", wrong[i]);
+		}
+	}
+}
+
+static void test_criteria(void **state)
+{
+	struct search_env env = { .star_seq = 9, .star_uid = 90 };
+	struct cur c = cur_init(S("UTF-8 SEEN"));
+	struct search_prog p;
+
+	(void)state;
+	assert_int_equal(search_parse_criteria(&c, &arena, &env, &p), 0);
+	assert_int_equal(p.n, 1);
+	c = cur_init(S("\"US-ASCII\" SEEN"));
+	assert_int_equal(search_parse_criteria(&c, &arena, &env, &p), 0);
+	c = cur_init(S("x-none SEEN"));
+	assert_int_equal(search_parse_criteria(&c, &arena, &env, &p), SEARCH_BADCHARSET);
+	c = cur_init(S("SEEN"));
+	assert_true(search_parse_criteria(&c, &arena, &env, &p) < 0);
+	/* RFC 6855: no charsets where all is UTF-8. */
+	env.no_charset = true;
+	c = cur_init(S("CHARSET UTF-8 ALL"));
+	assert_true(search_parse(&c, &arena, &env, &p) < 0);
 }
 
 int main(void)
@@ -247,6 +449,8 @@ int main(void)
 		cmocka_unit_test(test_programs), cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_depth),	 cmocka_unit_test(test_deep_eval),
 		cmocka_unit_test(test_truth),	 cmocka_unit_test(test_details),
+		cmocka_unit_test(test_fuzzy),	 cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_return),	 cmocka_unit_test(test_criteria),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -48,12 +48,19 @@ static const struct verb verbs[] = {
 	{ S("EXPUNGE"), SEL, IMAP_VERB_UID | IMAP_VERB_OWN, 0, imap_cmd_expunge,
 	  "removes messages marked \\Deleted" },
 	{ S("SEARCH"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_search, "finds messages" },
+	{ S("SORT"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_sort,
+	  "finds messages, in order (RFC 5256)" },
+	{ S("THREAD"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_thread,
+	  "finds messages, by conversation (RFC 5256)" },
+	{ S("CANCELUPDATE"), SEL, 0, 0, imap_cmd_cancelupdate,
+	  "ends the news of a search (RFC 5267)" },
 	{ S("FETCH"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_fetch, "reads messages" },
 	{ S("STORE"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_store, "changes flags" },
 	{ S("COPY"), SEL, IMAP_VERB_UID, 0, imap_cmd_copy, "copies messages to a mailbox" },
 	{ S("MOVE"), SEL, IMAP_VERB_UID | IMAP_VERB_OWN, 0, imap_cmd_move,
 	  "moves messages to a mailbox (RFC 6851)" },
-	{ S("UID"), SEL, 0, 0, imap_cmd_uid, "COPY, EXPUNGE, FETCH, MOVE, SEARCH, STORE by UID" },
+	{ S("UID"), SEL, 0, 0, imap_cmd_uid,
+	  "COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT, STORE, THREAD by UID" },
 };
 
 const struct verb *imap_verbs(size_t *n_out)

@@ -5,6 +5,7 @@
  * The store's view holds exactly what this client has been told; numbers
  * change only in imap_view_sync, which announces every change it makes.
  */
+#include "imap/context.h"
 #include "imap/impl.h"
 #include "imap/target.h"
 #include "imap/write.h"
@@ -13,6 +14,8 @@ void imap_unselect(struct imap *s)
 {
 	store_view_close(&s->view);
 	store_mailbox_close(&s->mbox);
+	imap_saved_clear(&s->saved);
+	imap_contexts_free(s);
 	store_account_close(&s->lender);
 	if (s->state == IMAP_SELECTED) {
 		s->state = IMAP_AUTHED;
@@ -151,12 +154,14 @@ CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool wi
 	if (d.n_changed > 0 && !imap_notify_flags(s)) {
 		s->modseq_max = MIN(s->modseq_max, before);
 	}
+	imap_contexts_expunged(s, &d);
 	tell_expunged(s, &d);
 	tell_counts(s, &d);
 	if (d.keywords_changed || s->rights_told != selected_rights(s)) {
 		imap_view_flags(s, a);
 	}
 	tell_changed(s, a, &d, with_uid);
+	imap_contexts_changed(s, a);
 	arena_reset(a, mark);
 	return STORE_OK;
 }
@@ -218,13 +223,32 @@ int imap_view_select(const struct imap *s, const struct seqset *set, bool uid, s
 	return 0;
 }
 
+/* The numbers of "$": what was found and is still in the view. */
+static int saved_seqs(const struct imap *s, struct arena *a, uint32_t **seqs_out, size_t *n_out)
+{
+	uint32_t *seqs = arena_array(a, s->saved.n, sizeof(seqs[0]));
+	size_t n = 0;
+
+	for (size_t i = 0; seqs && i < s->saved.n; i++) {
+		uint32_t seq = store_view_seq(s->view, s->saved.uids[i]);
+		if (seq > 0) {
+			seqs[n++] = seq;
+		}
+	}
+	*seqs_out = seqs;
+	*n_out = n;
+	return seqs ? 0 : -ENOMEM;
+}
+
 bool imap_view_set(struct imap_cmd *cmd, uint32_t **seqs_out, size_t *n_out)
 {
 	struct imap *s = cmd->s;
 	struct seqset set;
-	int r = seqset_parse(&cmd->c, &cmd->arena, imap_view_star(s, cmd->uid), &set);
+	bool saved = cur_opt(&cmd->c, '$');
+	int r = saved ? saved_seqs(s, &cmd->arena, seqs_out, n_out)
+		      : seqset_parse(&cmd->c, &cmd->arena, imap_view_star(s, cmd->uid), &set);
 
-	if (r == 0) {
+	if (r == 0 && !saved) {
 		r = imap_view_select(s, &set, cmd->uid, &cmd->arena, seqs_out, n_out);
 		if (r == -EINVAL) {
 			imap_bad(cmd, "No message has that number");

@@ -1,0 +1,225 @@
+/*
+ * find: the course of a searching command; see find.h. The commands themselves
+ * are in cmd_search.c, sort.c, thread.c and cmd_esearch.c.
+ */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "imap/context.h"
+#include "imap/find.h"
+#include "imap/parse.h"
+#include "imap/write.h"
+
+void find_init(struct find *f, struct imap_cmd *cmd)
+{
+	struct imap *s = cmd->s;
+
+	*f = (struct find){ .cmd = cmd };
+	f->run = (struct search_run){
+		.mbox = s->mbox,
+		.view = s->view,
+		.saved = &s->saved,
+		.a = &cmd->arena,
+		.prog = &f->prog,
+	};
+}
+
+void find_fini(struct find *f)
+{
+	search_run_fini(&f->run);
+}
+
+void find_failed(struct find *f)
+{
+	if (f->ret.opts & SEARCH_RET_SAVE) {
+		imap_saved_clear(&f->cmd->s->saved);
+	}
+}
+
+bool find_return(struct find *f)
+{
+	search_parse_return(&f->cmd->c, &f->ret);
+	if (f->cmd->c.err) {
+		imap_syntax(f->cmd);
+		return false;
+	}
+	return true;
+}
+
+/* The reply to what search_parse says; true: go on. */
+static bool parsed(struct find *f, int r, const struct search_env *env)
+{
+	struct imap_cmd *cmd = f->cmd;
+
+	switch (r) {
+	case SEARCH_OK:
+		return true;
+	case SEARCH_BADCHARSET:
+		imap_no(cmd, "[BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-15 WINDOWS-1252 "
+			     "KOI8-R ISO-2022-JP SHIFT_JIS EUC-JP EUC-KR GB18030 BIG5)] "
+			     "Unknown charset");
+		break;
+	case SEARCH_TOO_MUCH:
+		imap_no(cmd, "[LIMIT] Search is too complex");
+		break;
+	case SEARCH_NO_FILTER:
+		imap_no(cmd, "[UNDEFINED-FILTER %.*s] No such filter", SLICE_ARG(env->wanted));
+		break;
+	case SEARCH_FILTER_CHARSET:
+		imap_bad(cmd, "[BADCHARSET (US-ASCII UTF-8)] Filters are UTF-8");
+		return false;
+	default:
+		imap_syntax(cmd);
+		if (cmd->bad) {
+			return false;
+		}
+	}
+	find_failed(f);
+	return false;
+}
+
+/* What cannot be asked for in this session. False with the reply set. */
+static bool allowed(struct find *f)
+{
+	struct imap *s = f->cmd->s;
+
+	if ((s->enabled & IMAP_EN_UIDONLY) && f->prog.uses_seqs) {
+		imap_bad(f->cmd, "[UIDREQUIRED] Messages have no numbers here");
+		return false;
+	}
+	if ((f->ret.opts & SEARCH_RET_UPDATE) && imap_context_is(s, f->cmd->tag)) {
+		imap_bad(f->cmd, "Tag reuse");
+		return false;
+	}
+	if ((f->ret.opts & SEARCH_RET_RELEVANCY) && !f->prog.fuzzy) {
+		imap_bad(f->cmd, "RELEVANCY needs a FUZZY key");
+		return false;
+	}
+	return true;
+}
+
+CO_FN bool find_keys(struct find *f, bool criteria, uint32_t star_seq, uint32_t star_uid)
+{
+	struct imap_cmd *cmd = f->cmd;
+	struct search_env *env = arena_new(&cmd->arena, struct search_env);
+	struct cur c;
+	int r;
+
+	cur_sp(&cmd->c);
+	if (!env || cmd->c.err) {
+		imap_syntax(cmd);
+		return false;
+	}
+	env->star_seq = star_seq;
+	env->star_uid = star_uid;
+	env->no_charset = !criteria && (cmd->s->enabled & IMAP_EN_UTF8);
+	c = cmd->c;
+	r = criteria ? search_parse_criteria(&c, &cmd->arena, env, &f->prog)
+		     : search_parse(&c, &cmd->arena, env, &f->prog);
+	cmd->c.err = r < 0 ? r : 0;
+	if (!parsed(f, r, env) || !allowed(f)) {
+		return false;
+	}
+	if (f->prog.uses_modseq) {
+		imap_enable_condstore(cmd->s);
+	}
+	return true;
+}
+
+/* A result of which only the first few are asked for needs no more. */
+static size_t enough(const struct find *f)
+{
+	unsigned opts = f->ret.opts & ~(unsigned)SEARCH_RET_CONTEXT;
+
+	if (f->sorted || !f->ret.given || f->prog.uses_modseq) {
+		return 0;
+	}
+	if (opts == SEARCH_RET_MIN) {
+		return 1;
+	}
+	if (opts == SEARCH_RET_PARTIAL && f->ret.partial_a > 0) {
+		return (size_t)MAX(f->ret.partial_a, f->ret.partial_b);
+	}
+	return 0;
+}
+
+CO_FN bool find_run(struct find *f)
+{
+	struct store_status st;
+	int r;
+
+	store_mailbox_get_status(f->run.mbox, &st);
+	f->since = st.highestmodseq;
+	f->run.limit = enough(f);
+	r = search_run(&f->run, NULL, 0);
+	if (r < 0) {
+		find_failed(f);
+		imap_store_no(f->cmd, r, NULL);
+	}
+	return r == 0;
+}
+
+/* ---- the end ---------------------------------------------------------------------- */
+
+/* RFC 5182 2.4, RFC 9394 3.2: what "$" holds. -ENOMEM: nothing. */
+static int save(struct find *f)
+{
+	const unsigned some = SEARCH_RET_MIN | SEARCH_RET_MAX | SEARCH_RET_PARTIAL;
+	unsigned opts = f->ret.opts;
+	size_t n = f->run.n;
+	size_t from = 0;
+	size_t to = n;
+	uint32_t *uids = reallocarray(NULL, n + 2, sizeof(uids[0]));
+	size_t k = 0;
+	int r;
+
+	if (!uids) {
+		imap_saved_clear(&f->cmd->s->saved);
+		return -ENOMEM;
+	}
+	if (!(opts & (SEARCH_RET_ALL | SEARCH_RET_COUNT)) && (opts & some)) {
+		to = 0;
+		if (opts & SEARCH_RET_PARTIAL) {
+			esearch_partial(&f->ret, n, &from, &to);
+		}
+		if (n > 0 && (opts & SEARCH_RET_MIN)) {
+			uids[k++] = f->run.v[0].uid;
+		}
+		if (n > 0 && (opts & SEARCH_RET_MAX)) {
+			uids[k++] = f->run.v[n - 1].uid;
+		}
+	}
+	for (size_t i = from; i < to; i++) {
+		uids[k++] = f->run.v[i].uid;
+	}
+	r = imap_saved_set(&f->cmd->s->saved, uids, k);
+	free(uids);
+	return r;
+}
+
+/* Whether the result is one the client will hear more of. */
+CO_FN static void go_on(struct find *f, const struct find_sorter *o)
+{
+	struct buf line = BUF_INIT(IMAP_LINE_MAX);
+
+	if ((f->ret.opts & SEARCH_RET_UPDATE) && !imap_context_open(f, o, f->since)) {
+		buf_adds(&line, "* NO [NOUPDATE ");
+		imap_put_string(&line, f->cmd->tag);
+		buf_adds(&line, "] Too many searches or results\r\n");
+		conn_write(imap_conn(f->cmd->s), buf_slice(&line));
+	}
+	buf_fini(&line);
+}
+
+CO_FN void find_done(struct find *f, const struct find_sorter *o, const char *text)
+{
+	if (f->run.failed) {
+		find_failed(f);
+		imap_no(f->cmd, "[UNAVAILABLE] Some messages could not be read");
+	} else if ((f->ret.opts & SEARCH_RET_SAVE) && save(f) < 0) {
+		imap_no(f->cmd, "[NOTSAVED] The result could not be kept");
+	} else {
+		go_on(f, o);
+		imap_ok(f->cmd, "%s", text);
+	}
+}
