@@ -55,6 +55,7 @@ static const struct {
 	{ S("SEARCH=FUZZY"), IN, 0 },
 	{ S("CONTEXT=SEARCH"), IN, 0 },
 	{ S("CONTEXT=SORT"), IN, 0 },
+	{ S("MULTISEARCH"), IN, 0 },
 	/* clang-format on */
 };
 

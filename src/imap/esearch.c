@@ -123,6 +123,11 @@ static uint64_t returned_modseq(const struct find *f)
 	return top;
 }
 
+void find_modseq(struct find *f)
+{
+	f->modseq = f->prog.uses_modseq ? returned_modseq(f) : 0;
+}
+
 /* ---- responses -------------------------------------------------------------------- */
 
 CO_FN static void write_partial(struct conn *c, const struct find *f, struct part *p)
@@ -165,7 +170,8 @@ CO_FN static void write_items(const struct find *f, bool uid)
 		write_scores(c, &p);
 	}
 	if (n > 0 && f->prog.uses_modseq) {
-		conn_printf(c, " MODSEQ %llu", (unsigned long long)returned_modseq(f));
+		conn_printf(c, " MODSEQ %llu",
+			    (unsigned long long)(f->run.view ? returned_modseq(f) : f->modseq));
 	}
 }
 

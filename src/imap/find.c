@@ -113,6 +113,8 @@ CO_FN bool find_keys(struct find *f, bool criteria, uint32_t star_seq, uint32_t 
 	env->star_seq = star_seq;
 	env->star_uid = star_uid;
 	env->no_charset = !criteria && (cmd->s->enabled & IMAP_EN_UTF8);
+	f->keys = cmd->c;
+	f->env = env;
 	c = cmd->c;
 	r = criteria ? search_parse_criteria(&c, &cmd->arena, env, &f->prog)
 		     : search_parse(&c, &cmd->arena, env, &f->prog);
@@ -124,6 +126,17 @@ CO_FN bool find_keys(struct find *f, bool criteria, uint32_t star_seq, uint32_t 
 		imap_enable_condstore(cmd->s);
 	}
 	return true;
+}
+
+int find_reparse(struct find *f, uint32_t star_seq, uint32_t star_uid)
+{
+	struct cur c = f->keys;
+	int r;
+
+	f->env->star_seq = star_seq;
+	f->env->star_uid = star_uid;
+	r = search_parse(&c, &f->cmd->arena, f->env, &f->prog);
+	return r > 0 ? -EINVAL : r;
 }
 
 /* A result of which only the first few are asked for needs no more. */

@@ -14,8 +14,11 @@ struct find {
 	struct search_return ret;
 	struct search_prog prog;
 	struct search_run run;
-	bool sorted;	/* by SORT: the first is not the lowest */
-	uint64_t since; /* the mailbox's highest modseq before the run */
+	bool sorted;	 /* by SORT: the first is not the lowest */
+	uint64_t since;	 /* the mailbox's highest modseq before the run */
+	uint64_t modseq; /* of what is returned, where run.view is gone */
+	struct cur keys; /* the program, and what it was read with */
+	struct search_env *env;
 };
 
 /* For f->run after the parsing: the selected mailbox. */
@@ -30,6 +33,9 @@ bool find_return(struct find *f);
  * False with the reply set.
  */
 CO_FN bool find_keys(struct find *f, bool criteria, uint32_t star_seq, uint32_t star_uid);
+/* Reads the program again, for a mailbox where '*' is something else. 0 or
+ * -errno. */
+int find_reparse(struct find *f, uint32_t star_seq, uint32_t star_uid);
 /* Runs over f->run's mailbox. False with the reply set. */
 CO_FN bool find_run(struct find *f);
 /*
@@ -52,6 +58,8 @@ void esearch_partial(const struct search_return *ret, size_t n, size_t *from_out
  */
 CO_FN void esearch_write(const struct find *f, bool uid, const struct slice *mailbox,
 			 uint32_t uidvalidity);
+/* f->modseq, for esearch_write when run.view is closed already. */
+void find_modseq(struct find *f);
 /* "* SEARCH 1 2 3 (MODSEQ 4)", word SEARCH or SORT. */
 CO_FN void esearch_write_plain(const struct find *f, struct slice word);
 

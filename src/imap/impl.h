@@ -388,6 +388,7 @@ IMAP_HANDLER(imap_cmd_append);
 IMAP_HANDLER(imap_cmd_idle);
 IMAP_HANDLER(imap_cmd_expunge);
 IMAP_HANDLER(imap_cmd_search);
+IMAP_HANDLER(imap_cmd_esearch);
 IMAP_HANDLER(imap_cmd_cancelupdate);
 IMAP_HANDLER(imap_cmd_thread);
 IMAP_HANDLER(imap_cmd_sort);

@@ -54,6 +54,8 @@ static const struct verb verbs[] = {
 	  "finds messages, by conversation (RFC 5256)" },
 	{ S("CANCELUPDATE"), SEL, 0, 0, imap_cmd_cancelupdate,
 	  "ends the news of a search (RFC 5267)" },
+	{ S("ESEARCH"), IN, VERB_USES_SEQS, 0, imap_cmd_esearch,
+	  "finds messages in many mailboxes (RFC 7377)" },
 	{ S("FETCH"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_fetch, "reads messages" },
 	{ S("STORE"), SEL, VERB_USES_SEQS | IMAP_VERB_UID, 0, imap_cmd_store, "changes flags" },
 	{ S("COPY"), SEL, IMAP_VERB_UID, 0, imap_cmd_copy, "copies messages to a mailbox" },
