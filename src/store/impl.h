@@ -33,8 +33,8 @@
 #define COPY_TREES 64			    /* a bigger copy leaves the trees for later */
 #define TREE_KEEP_MAX (16u * 1024)	    /* bigger trees are parsed anew */
 #define VANISHED_PAGES 4096		    /* pages of UIDs with expunge marks */
-#define FLAGS_CHUNK 100000		    /* messages of one flag commit */
-#define EXPUNGE_CHUNK 100000		    /* messages of one expunge commit */
+#define FLAGS_CHUNK 50000		    /* messages of one flag commit */
+#define EXPUNGE_CHUNK 50000		    /* messages of one expunge commit */
 #define COPY_CHUNK 100000		    /* messages of one copy */
 #define ACCOUNTS_WARM 256		    /* accounts kept in memory unused, a home */
 #define MAILBOXES_WARM 16		    /* mailboxes kept loaded unused, a home */

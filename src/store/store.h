@@ -379,7 +379,7 @@ CO_FN int store_deliver(struct store *s, struct store_writer *w, struct store_rc
 enum store_flag_op { STORE_FLAGS_SET, STORE_FLAGS_ADD, STORE_FLAGS_REMOVE };
 /*
  * For each of the n uids (ascending; missing ones are skipped). One commit
- * (one for each 100,000 messages, for this and for expunge). GONE, LIMIT.
+ * (one for each 50,000 messages, for this and for expunge). GONE, LIMIT.
  */
 CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids, size_t n,
 			     enum store_flag_op op, struct store_flags flags, struct err *e);
