@@ -391,8 +391,12 @@ CO_FN static int wipe(struct store_account *a, struct err *e)
 CO_FN static int scan_account(struct account_load *l, struct err *e)
 {
 	struct store_account *a = l->a;
-	int r = kv_scan(a->home->s->kv, part_account(a->id), S("A"), S(""), load_row, l);
+	/* All but the annotations, which may be much (metadata.c). */
+	int r = kv_scan(a->home->s->kv, part_account(a->id), S("A"), S("Y"), load_row, l);
 
+	if (r == 0 && !l->err) {
+		r = kv_scan(a->home->s->kv, part_account(a->id), S("Z"), S(""), load_row, l);
+	}
 	if (l->err) {
 		return err_set(e, l->err, "account is damaged or newer", "account %llu",
 			       (unsigned long long)a->id);

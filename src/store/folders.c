@@ -87,6 +87,21 @@ static void uses_taken(struct store_account *a, const struct store_mailbox *to, 
 
 		m->uses &= m == to ? ~0u : ~uses;
 	}
+	account_changed(a, ACCOUNT_LIST);
+}
+
+void box_put_uses(struct kv_batch *b, const struct store_mailbox *m, unsigned uses)
+{
+	struct box_row row = { m->uidvalidity, uses, m->name };
+
+	take_uses(m->a, m, uses, b);
+	account_put_box(b, m->id, &row);
+}
+
+void box_set_uses(struct store_mailbox *m, unsigned uses)
+{
+	m->uses = uses;
+	uses_taken(m->a, m, uses);
 }
 
 /* They are durable: into memory. */
@@ -187,21 +202,18 @@ CO_FN static int set_uses_locked(struct store_account *a, struct slice name, uns
 	if (m == a->inbox && uses) {
 		return STORE_FORBIDDEN;
 	}
-	struct box_row row = { m->uidvalidity, uses, m->name };
 	struct kv_batch *b = kv_batch_new(part_account(a->id));
 
 	if (!b) {
 		return -ENOMEM;
 	}
-	take_uses(a, m, uses, b);
-	account_put_box(b, m->id, &row);
+	box_put_uses(b, m, uses);
 	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "setting a special use");
 
 	kv_batch_free(&b);
 	if (r == 0) {
 		/* Its name cannot have changed: the account is locked. */
-		uses_taken(a, m, uses);
-		m->uses = uses;
+		box_set_uses(m, uses);
 	}
 	return r;
 }
@@ -238,6 +250,7 @@ CO_FN static int intend(struct store_account *a, const struct store_mailbox *m, 
 	}
 	kv_batch_del(b, key_slice(&box));
 	kv_batch_del(b, key_slice(&acl));
+	metadata_drop(b, m->id);
 	kv_batch_put(b, key_slice(&intent), slice_make(&version, 1));
 	kv_batch_frees(b);
 	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "deleting a mailbox");
@@ -466,7 +479,8 @@ CO_FN static int rename_inbox(struct store_account *a, struct slice to, struct e
 
 	box_ref(src);
 	box_ref(dst);
-	r = box_load(src, e);
+	r = metadata_copy(a, src->id, dst->id, e); /* RFC 5464 4.1 */
+	r = r ? r : box_load(src, e);
 	r = r ? r : box_load(dst, e);
 	/* What arrives meanwhile stays in INBOX or goes, as it comes. */
 	for (size_t n = src->total.messages; n && r == 0; n -= MIN(n, COPY_CHUNK)) {

@@ -300,6 +300,16 @@ CO_FN int clear_partition(struct store *s, struct kv_part part, struct err *e);
 /* Adds the account's header row to a batch. */
 void account_put_row(struct kv_batch *b, const struct account_row *r);
 void account_put_box(struct kv_batch *b, store_id id, const struct box_row *r);
+/* folders.c: a mailbox's special uses, taken from the others; the rows, and
+ * once they are durable, memory. The account is locked. */
+void box_put_uses(struct kv_batch *b, const struct store_mailbox *m, unsigned uses);
+void box_set_uses(struct store_mailbox *m, unsigned uses);
+/* metadata.c: annotations are rows of the account's partition that no load
+ * reads. */
+#define METADATA_KEY 'Y'
+void metadata_drop(struct kv_batch *b, store_id box);
+/* INBOX keeps its own; too many are not copied. The account is locked. */
+CO_FN int metadata_copy(struct store_account *a, store_id from, store_id to, struct err *e);
 /* names.c: one subscription's row. */
 int sub_load(struct store_account *a, uint32_t id, struct slice value);
 void sub_put(struct kv_batch *b, uint32_t id, struct slice name);
