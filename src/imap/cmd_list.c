@@ -167,6 +167,14 @@ CO_FN static int extra_myrights(struct imap_cmd *cmd, const struct list_args *ar
 	return STORE_OK;
 }
 
+CO_FN static int extra_metadata(struct imap_cmd *cmd, const struct list_args *args,
+				const struct list_row *row, struct buf *out)
+{
+	struct err e = ERR_INIT;
+
+	return imap_metadata_lines(cmd, row->name, args->entries, args->n_entries, out, &e);
+}
+
 static const struct {
 	unsigned ret;  /* enum list_ret */
 	bool noselect; /* also for what cannot be selected */
@@ -174,6 +182,7 @@ static const struct {
 } extras[] = {
 	{ LIST_RET_MYRIGHTS, true, extra_myrights },
 	{ LIST_RET_STATUS, false, extra_status },
+	{ LIST_RET_METADATA, false, extra_metadata },
 };
 
 /* Only for what was asked for: not for CHILDINFO alone (RFC 5819 3). */

@@ -332,6 +332,17 @@ CO_FN void imap_notify_end(struct imap *s);
  */
 CO_FN void imap_fetch_news(struct imap *s, struct slice items, uint32_t from, uint32_t to);
 
+/* ---- cmd_metadata.c --------------------------------------------------------- */
+
+/*
+ * "* METADATA mailbox (entry value ...)" for canonical names, with NIL for
+ * those without a value. The store's result.
+ */
+CO_FN int imap_metadata_lines(struct imap_cmd *cmd, struct slice mailbox, const struct slice *names,
+			      size_t n, struct buf *out, struct err *e);
+/* NO [METADATA MAXSIZE]; read.c says it of literals that it refuses. */
+int imap_metadata_too_long(struct imap_cmd *cmd);
+
 /* ---- session.c ---------------------------------------------------------- */
 
 /* Does the account live on another loop than this? Notes where to. */
@@ -384,6 +395,11 @@ IMAP_HANDLER(imap_cmd_deleteacl);
 IMAP_HANDLER(imap_cmd_getacl);
 IMAP_HANDLER(imap_cmd_listrights);
 IMAP_HANDLER(imap_cmd_myrights);
+IMAP_HANDLER(imap_cmd_getmetadata);
+IMAP_HANDLER(imap_cmd_setmetadata);
+IMAP_HANDLER(imap_cmd_getquota);
+IMAP_HANDLER(imap_cmd_getquotaroot);
+IMAP_HANDLER(imap_cmd_setquota);
 IMAP_HANDLER(imap_cmd_append);
 IMAP_HANDLER(imap_cmd_idle);
 IMAP_HANDLER(imap_cmd_expunge);

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "imap/metadata.h"
 #include "imap/parse.h"
 #include "imap/status.h"
 
@@ -87,6 +88,13 @@ static void status_value(struct cur *c, struct arena *a, struct list_args *out)
 	out->status |= status_parse(c);
 }
 
+/* metadata-option: "METADATA" SP "(" entry *(SP entry) ")"        RFC 9590 5 */
+static void metadata_value(struct cur *c, struct arena *a, struct list_args *out)
+{
+	cur_sp(c);
+	metadata_parse_names(c, a, LIST_ENTRIES_MAX, &out->entries, &out->n_entries);
+}
+
 static const struct option select_options[] = {
 	{ S("SUBSCRIBED"), LIST_SEL_SUBSCRIBED, LIST_RET_SUBSCRIBED, NULL },
 	{ S("REMOTE"), LIST_SEL_REMOTE, 0, NULL },
@@ -100,6 +108,7 @@ static const struct option return_options[] = {
 	{ S("SPECIAL-USE"), LIST_RET_SPECIAL_USE, 0, NULL },
 	{ S("STATUS"), LIST_RET_STATUS, 0, status_value },
 	{ S("MYRIGHTS"), LIST_RET_MYRIGHTS, 0, NULL },
+	{ S("METADATA"), LIST_RET_METADATA, 0, metadata_value },
 };
 
 /* One option of the table; its bit goes to *bits. Unknown ones are errors. */

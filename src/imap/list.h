@@ -29,7 +29,8 @@ enum list_ret {
 	LIST_RET_CHILDREN = 2,
 	LIST_RET_SPECIAL_USE = 4,
 	LIST_RET_STATUS = 8,
-	LIST_RET_MYRIGHTS = 16 /* RFC 8440 */
+	LIST_RET_MYRIGHTS = 16, /* RFC 8440 */
+	LIST_RET_METADATA = 32	/* RFC 9590 */
 };
 
 struct list_args {
@@ -39,7 +40,9 @@ struct list_args {
 	struct slice ref;
 	struct slice *patterns; /* as they came */
 	size_t n_patterns;
-	unsigned status; /* items, see status.h */
+	unsigned status;       /* items, see status.h */
+	struct slice *entries; /* METADATA's, canonical */
+	size_t n_entries;
 };
 
 /*

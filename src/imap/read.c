@@ -137,7 +137,9 @@ CO_FN static int refuse_literal(struct imap_cmd *cmd, uint64_t n, bool sync)
 {
 	struct imap *s = cmd->s;
 
-	if (cmd->reply.n == 0) {
+	if (cmd->reply.n == 0 && cmd->verb && cmd->verb->run == imap_cmd_setmetadata) {
+		imap_metadata_too_long(cmd); /* RFC 5464 4.3 */
+	} else if (cmd->reply.n == 0) {
 		imap_bad(cmd, "[TOOBIG] Literal is too large");
 	}
 	if (sync) {

@@ -19,7 +19,8 @@ struct session;
 
 /* What all sessions share; owned by srv, outlives them all. */
 struct proto_env {
-	const char *hostname; /* our name, for greetings and Received */
+	const char *hostname;	   /* our name, for greetings and Received */
+	const char *admin_contact; /* URI of the administrator, or NULL */
 	struct store *store;
 	struct auth *auth;
 	bool cleartext_loopback; /* logins without TLS from loopback (demo) */

@@ -245,6 +245,24 @@ static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
+/* scheme ":" and printable ASCII (RFC 3986), short enough to be told. */
+static int check_uri(cfg_t *cfg, cfg_opt_t *opt)
+{
+	struct slice text = slice_cstr(cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1));
+	size_t colon = slice_chr(text, ':');
+
+	if (text.n > 500 || colon == 0 || colon == SIZE_MAX || colon + 1 == text.n ||
+	    !ascii_isalpha((unsigned char)text.p[0]) || !slice_is_printable(text) ||
+	    slice_chr(text, ' ') != SIZE_MAX) {
+		cfg_error(cfg,
+			  "%s = \"%.100s\": expected a URI such as "
+			  "mailto:postmaster@example.org",
+			  cfg_opt_name(opt), text.p);
+		return -1;
+	}
+	return 0;
+}
+
 static int check_path(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
@@ -350,6 +368,7 @@ void config_free(struct config **cp)
 	free(c->path);
 	free(c->hostname);
 	free(c->data);
+	free(c->admin_contact);
 	free(c);
 }
 
@@ -470,6 +489,7 @@ static cfg_t *grammar(void)
 				    CFG_END() };
 	static cfg_opt_t all[] = { CFG_STR("hostname", NULL, CFGF_NODEFAULT),
 				   CFG_STR("data", CONFIG_DEFAULT_DATA, CFGF_NONE),
+				   CFG_STR("admin_contact", NULL, CFGF_NODEFAULT),
 				   CFG_INT("threads", 0, CFGF_NONE),
 				   CFG_STR("log_level", "info", CFGF_NONE),
 				   CFG_SEC("tls", tls, CFGF_MULTI),
@@ -486,6 +506,7 @@ static cfg_t *grammar(void)
 	cfg_set_error_function(cfg, on_error);
 	cfg_set_validate_func(cfg, "hostname", check_hostname);
 	cfg_set_validate_func(cfg, "data", check_path);
+	cfg_set_validate_func(cfg, "admin_contact", check_uri);
 	cfg_set_validate_func(cfg, "threads", check_threads);
 	cfg_set_validate_func(cfg, "log_level", check_level);
 	cfg_set_validate_func(cfg, "listen", check_listen);
@@ -534,6 +555,9 @@ static int parse(cfg_t *cfg, const char *path, struct config **out, char text[CO
 	}
 	c = bare(cfg_getstr(cfg, "data"), cfg_getstr(cfg, "hostname"));
 	c->path = xstrdup(path);
+	if (cfg_getstr(cfg, "admin_contact")) {
+		c->admin_contact = xstrdup(cfg_getstr(cfg, "admin_contact"));
+	}
 	r = take_all(c, cfg, path, text);
 	if (r != 0) {
 		config_free(&c);

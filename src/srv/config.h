@@ -48,6 +48,7 @@ struct config {
 	char *path;	/* as given; NULL: built-in defaults */
 	char *hostname; /* default: the machine's */
 	char *data;
+	char *admin_contact;	/* a URI, told to IMAP clients; or NULL */
 	struct config_tls *tls; /* [0] is the default certificate */
 	size_t n_tls;
 	struct config_listen *listens; /* default: all of DESIGN's ports */

@@ -75,6 +75,7 @@ static void test_everything_set(void **state)
 	int r = load("# all of it\n"
 		     "hostname = \"Mail.Example.ORG\"\n"
 		     "data = \"/srv/mail\"\n"
+		     "admin_contact = \"mailto:help@example.org\"\n"
 		     "threads = 3\nlog_level = warn\n"
 		     "tls { certificate = \"/a.pem\" key = \"/b.pem\" }\n"
 		     "tls { certificate = \"/c.pem\"\n key = \"/d.pem\" }\n"
@@ -93,6 +94,7 @@ static void test_everything_set(void **state)
 	assert_int_equal(r, 0);
 	assert_string_equal(c->hostname, "mail.example.org");
 	assert_string_equal(c->data, "/srv/mail");
+	assert_string_equal(c->admin_contact, "mailto:help@example.org");
 	assert_int_equal(c->threads, 3);
 	assert_int_equal(c->log_level, LOG_WARN);
 	assert_int_equal(c->n_tls, 2);
@@ -117,7 +119,7 @@ static void test_bad_lines(void **state)
 	(void)state;
 	refused("hostname = \"a.test\"\nnonsense = 1\n",
 		"2: no such option 'nonsense'; expected one of hostname, "
-		"data, threads, log_level, tls, listen, limits, imap");
+		"data, admin_contact, threads, log_level, tls, listen, limits, imap");
 	refused("limits { rcpts = 1 }\n",
 		"1: no such option 'rcpts'; expected one of message_size, "
 		"free_space, recipients, connections, connections_per_ip");
@@ -125,6 +127,9 @@ static void test_bad_lines(void **state)
 		"1: hostname = \"not a name\": expected a host name such as "
 		"mail.example.org");
 	refused("\n\ndata = \"relative\"\n", "3: data = \"relative\": expected an absolute path");
+	refused("admin_contact = \"help@example.org\"\n",
+		"1: admin_contact = \"help@example.org\": expected a URI such as "
+		"mailto:postmaster@example.org");
 	refused("limits {\n message_size = \"lots\"\n}\n",
 		"2: message_size = \"lots\": expected a size such as \"50M\" "
 		"or \"1G\"");

@@ -244,6 +244,7 @@ CO_FN static int boot(struct server *s)
 	}
 	co.env = (struct proto_env){
 		.hostname = o->config->hostname,
+		.admin_contact = o->config->admin_contact,
 		.store = s->site.store,
 		.auth = s->site.auth,
 		.cleartext_loopback = o->cleartext_loopback,

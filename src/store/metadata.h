@@ -14,6 +14,7 @@
 #ifndef STORE_METADATA_H
 #define STORE_METADATA_H
 
+#include "base/buf.h"
 #include "store/store.h"
 
 #define STORE_ENTRY_NAME_MAX 255
@@ -34,6 +35,8 @@ struct store_entry {
  * some ("/private"). STORE_OK, STORE_BADNAME.
  */
 int store_entry_canon(struct slice name, bool whole, struct buf *out);
+/* How many levels a name, or the tail of one, has. */
+unsigned store_entry_levels(struct slice name);
 
 /*
  * The value of one entry, in the arena; p NULL: it has none. STORE_OK;

@@ -127,6 +127,7 @@ struct rig *rig_new_on(struct co_loop **loops, size_t n)
 	MUST(store_open(&so, &r->store, &e));
 	MUST(auth_open(&ao, &r->auth, &e));
 	r->env = (struct proto_env){ .hostname = "mx.example.test",
+				     .admin_contact = "mailto:postmaster@example.test",
 				     .store = r->store,
 				     .auth = r->auth,
 				     .cleartext_loopback = true,
