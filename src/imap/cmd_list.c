@@ -194,9 +194,12 @@ CO_FN static void add_extras(struct imap_cmd *cmd, const struct list_args *args,
 		    (extras[i].noselect ? !row->exists : row->noselect)) {
 			continue;
 		}
-		if (extras[i].fn(cmd, args, row, out) == STORE_NOTFOUND) {
-			row->noselect = true;
+		size_t at = out->n;
+		int r = extras[i].fn(cmd, args, row, out);
+		if (r != STORE_OK || out->err) {
+			buf_truncate(out, at);
 		}
+		row->noselect = r == STORE_NOTFOUND;
 	}
 }
 
@@ -261,10 +264,11 @@ CO_FN int imap_cmd_list(void *session, void *command)
 
 	if (r == 0) {
 		list_select(&l, &args);
-		for (size_t i = 0; i < l.n; i++) {
-			if (l.v[i]->show) {
-				put_row(cmd, &args, l.v[i]);
-			}
+	}
+	for (size_t i = 0; i < l.n && r == 0; i++) {
+		if (l.v[i]->show) {
+			put_row(cmd, &args, l.v[i]);
+			r = co_breathe();
 		}
 	}
 	list_rows_fini(&l);
