@@ -199,7 +199,7 @@ CO_FN static void add_extras(struct imap_cmd *cmd, const struct list_args *args,
 		if (r != STORE_OK || out->err) {
 			buf_truncate(out, at);
 		}
-		row->noselect = r == STORE_NOTFOUND;
+		row->noselect = row->noselect || r == STORE_NOTFOUND;
 	}
 }
 

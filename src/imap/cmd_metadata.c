@@ -8,17 +8,31 @@
 #include "imap/impl.h"
 #include "imap/list.h"
 #include "imap/metadata.h"
+#include "imap/target.h"
 #include "imap/write.h"
 
 #define LINE_FULL (64u * 1024) /* then another response begins */
 
-/* What one answer is made of, and from what. */
+/* One of these, with the right to look it up, is enough (RFC 5464 3.3). */
+#define ANY_RIGHT                                                                       \
+	(STORE_RIGHT_READ | STORE_RIGHT_SEEN | STORE_RIGHT_WRITE | STORE_RIGHT_INSERT | \
+	 STORE_RIGHT_POST)
+
+/* Where the entries are. */
+struct place {
+	store_id account;
+	struct slice name; /* in that account; empty: the server */
+	unsigned rights;
+	bool mine;
+};
+
+/* What one answer is made of. */
 struct answer {
 	struct imap_cmd *cmd;
-	struct slice mailbox; /* empty: the server */
-	unsigned depth;
+	struct slice mailbox; /* as the client calls it; empty: the server */
 	bool has_max;
 	uint64_t max;
+	unsigned uses; /* the mailbox's, if it is one's own */
 	struct buf *out;
 	size_t line;	  /* where in out the response began; */
 	bool open;	  /* one did */
@@ -28,28 +42,25 @@ struct answer {
 /* ---- computed entries ------------------------------------------------------- */
 
 /* The value as it is now, in the command's arena; p NULL: none. */
-typedef int computed_fn(struct imap_cmd *cmd, struct slice mailbox, struct slice *out);
+typedef struct slice computed_fn(const struct answer *a);
 
 /* RFC 6154 4. */
-static int special_use(struct imap_cmd *cmd, struct slice mailbox, struct slice *out)
+static struct slice special_use(const struct answer *a)
 {
 	struct buf b = BUF_INIT(1024);
-	unsigned uses = 0;
-	int r = store_mailbox_uses(cmd->s->account, mailbox, &uses);
 
-	list_put_uses(&b, uses);
-	*out = uses ? arena_dup(&cmd->arena, buf_slice(&b)) : slice_make(NULL, 0);
+	list_put_uses(&b, a->uses);
+	struct slice out = a->uses ? arena_dup(&a->cmd->arena, buf_slice(&b)) : slice_make(NULL, 0);
+
 	buf_fini(&b);
-	return r;
+	return out;
 }
 
-static int admin(struct imap_cmd *cmd, struct slice mailbox, struct slice *out)
+static struct slice admin(const struct answer *a)
 {
-	const char *text = cmd->s->base.env->admin_contact;
+	const char *text = a->cmd->s->base.env->admin_contact;
 
-	(void)mailbox;
-	*out = text ? slice_cstr(text) : slice_make(NULL, 0);
-	return STORE_OK;
+	return text ? slice_cstr(text) : slice_make(NULL, 0);
 }
 
 static const struct computed {
@@ -112,79 +123,140 @@ static bool in_reach(struct slice name, struct slice above, unsigned depth)
 }
 
 /* Computed entries that the name asks for; how many are told. */
-CO_FN static int tell_computed(struct answer *a, struct slice name, size_t *n)
+static size_t tell_computed(struct answer *a, struct slice name, unsigned depth)
 {
-	bool server = a->mailbox.n == 0;
+	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(computed); i++) {
 		struct store_entry e = { .name = computed[i].name };
 
-		if (computed[i].server != server || !in_reach(e.name, name, a->depth)) {
-			continue;
-		}
-		int r = computed[i].get(a->cmd, a->mailbox, &e.value);
-		if (r) {
-			return r;
-		}
-		if (e.value.p) {
-			tell(a, &e);
-			++*n;
+		if (computed[i].server == (a->mailbox.n == 0) && in_reach(e.name, name, depth)) {
+			e.value = computed[i].get(a);
+			if (e.value.p) {
+				tell(a, &e);
+				n++;
+			}
 		}
 	}
-	return 0;
+	return n;
 }
 
-/* One entry, and what is below it; NIL if there is nothing. */
-CO_FN static int tell_entry(struct answer *a, struct slice name, struct err *e)
-{
-	const struct store_entry none = { .name = name };
-	struct imap *s = a->cmd->s;
-	struct store_entry *v;
-	size_t n = 0;
-	size_t more = 0;
-	int r = store_metadata_below(s->account, a->mailbox, store_account_id(s->account), name,
-				     a->depth, &a->cmd->arena, &v, &n, e);
+/* ---- reading ---------------------------------------------------------------- */
 
-	for (size_t i = 0; i < n && r == 0; i++) {
-		tell(a, &v[i]);
+/* What is read where the account lives: for each name what was found. */
+struct reading {
+	struct place place;
+	store_id who;
+	const struct slice *names;
+	size_t n;
+	unsigned depth;
+	struct arena *arena;
+	struct found {
+		struct store_entry *v;
+		size_t n;
+	} * found;
+	unsigned uses;
+	struct err *e;
+};
+
+static int read_entries(struct store_account *a, void *arg)
+{
+	struct reading *rd = arg;
+	int r = 0;
+
+	co_enter();
+	for (size_t i = 0; i < rd->n && r == 0; i++) {
+		r = store_metadata_below(a, rd->place.name, rd->who, rd->names[i], rd->depth,
+					 rd->arena, &rd->found[i].v, &rd->found[i].n, rd->e);
 	}
-	r = r ? r : tell_computed(a, name, &more);
-	if (r == 0 && n + more == 0) {
-		tell(a, &none);
+	if (r == 0 && rd->place.mine && rd->place.name.n) {
+		r = store_mailbox_uses(a, rd->place.name, &rd->uses);
 	}
 	return r;
 }
 
-CO_FN static int tell_all(struct answer *a, const struct slice *names, size_t n, struct err *e)
+/* The entries and what is below them; NIL where there is nothing. */
+static void tell_found(struct answer *a, const struct reading *rd)
 {
-	int r = 0;
+	for (size_t i = 0; i < rd->n; i++) {
+		const struct store_entry none = { .name = rd->names[i] };
 
-	for (size_t i = 0; i < n && r == 0; i++) {
-		r = tell_entry(a, names[i], e);
+		for (size_t k = 0; k < rd->found[i].n; k++) {
+			tell(a, &rd->found[i].v[k]);
+		}
+		if (tell_computed(a, rd->names[i], rd->depth) + rd->found[i].n == 0) {
+			tell(a, &none);
+		}
 	}
 	close_line(a);
-	return r == 0 && a->out->err ? -ENOMEM : r;
+}
+
+CO_FN static int answer(struct answer *a, const struct place *place, const struct slice *names,
+			size_t n, unsigned depth, struct err *e)
+{
+	struct imap *s = a->cmd->s;
+	struct reading rd = { .place = *place,
+			      .who = s->id.account,
+			      .names = names,
+			      .n = n,
+			      .depth = depth,
+			      .arena = &a->cmd->arena,
+			      .e = e };
+
+	rd.found = arena_array(&a->cmd->arena, n, sizeof(*rd.found));
+	if (!rd.found) {
+		return -ENOMEM;
+	}
+	int r = imap_on_account(s, place->account, read_entries, &rd, e);
+
+	if (r == 0) {
+		a->uses = rd.uses;
+		tell_found(a, &rd);
+	}
+	return r == 0 && (a->out->err || arena_err(&a->cmd->arena)) ? -ENOMEM : r;
 }
 
 CO_FN int imap_metadata_lines(struct imap_cmd *cmd, struct slice mailbox, const struct slice *names,
 			      size_t n, struct buf *out, struct err *e)
 {
 	struct answer a = { .cmd = cmd, .mailbox = mailbox, .out = out };
+	struct imap_target t;
+	int r = imap_target_find(cmd->s, mailbox, &t, e);
 
-	return tell_all(&a, names, n, e);
+	if (r == 0 && (!t.exists || !(t.rights & STORE_RIGHT_LOOKUP))) {
+		r = STORE_NOTFOUND;
+	}
+	const struct place place = { t.account, t.name, t.rights, t.mine };
+
+	return r ? r : answer(&a, &place, names, n, 0, e);
 }
 
 /* ---- GETMETADATA ------------------------------------------------------------ */
 
 /* The mailbox of a command, or none for the server's entries. False with the
  * reply set. */
-static bool mailbox_or_server(struct imap_cmd *cmd, struct slice raw, struct slice *out)
+CO_FN static bool place_of(struct imap_cmd *cmd, struct slice raw, struct slice *full,
+			   struct place *out)
 {
-	*out = S("");
-	if (raw.n > 0 && !imap_mailbox_canon(&cmd->arena, raw, imap_utf8(cmd->s), out)) {
+	struct imap_target t;
+
+	*full = S("");
+	*out = (struct place){ cmd->s->id.account, S(""), STORE_RIGHTS_ALL, true };
+	if (raw.n == 0) {
+		return true;
+	}
+	if (!imap_mailbox_canon(&cmd->arena, raw, imap_utf8(cmd->s), full)) {
 		imap_store_no(cmd, STORE_BADNAME, NULL);
 		return false;
 	}
+	if (!imap_target(cmd, *full, STORE_RIGHT_LOOKUP, &t)) {
+		return false;
+	}
+	if (!(t.rights & ANY_RIGHT)) {
+		imap_no(cmd, "[NOPERM] Not permitted");
+		return false;
+	}
+	*out = (struct place){ t.account, t.name, t.rights, t.mine };
 	return true;
 }
 
@@ -195,18 +267,18 @@ CO_FN int imap_cmd_getmetadata(void *session, void *command)
 	struct answer a = { .cmd = cmd, .out = &out };
 	struct err e = ERR_INIT;
 	struct metadata_get g;
+	struct place place;
 
 	metadata_parse_get(&cmd->c, &cmd->arena, &g);
 	if (cmd->c.err) {
 		return imap_syntax(cmd);
 	}
-	if (!mailbox_or_server(cmd, g.mailbox, &a.mailbox)) {
+	if (!place_of(cmd, g.mailbox, &a.mailbox, &place)) {
 		return 0;
 	}
-	a.depth = g.depth;
 	a.has_max = g.has_max;
 	a.max = g.max;
-	int r = tell_all(&a, g.names, g.n, &e);
+	int r = answer(&a, &place, g.names, g.n, g.depth, &e);
 
 	if (r == -ENOMEM) {
 		imap_no(cmd, "[LIMIT] That is too much at once");
@@ -243,32 +315,71 @@ static bool parse_uses(struct slice text, unsigned *out)
 	return true;
 }
 
+/* A change, where the account lives. */
+struct change {
+	struct place place;
+	store_id who;
+	struct store_entry *v;
+	size_t n;
+	unsigned uses;
+	bool has_uses;
+	struct err *e;
+};
+
+static int set_entries(struct store_account *a, void *arg)
+{
+	struct change *c = arg;
+
+	co_enter();
+	return store_metadata_set(a, c->place.name, c->who, c->v, c->n,
+				  c->has_uses ? &c->uses : NULL, c->e);
+}
+
+static int not_yours(struct imap_cmd *cmd)
+{
+	return imap_no(cmd, "[NOPERM] Not yours to set");
+}
+
+/* One computed entry. False with the reply set. */
+static bool take_computed(struct imap_cmd *cmd, const struct computed *entry, struct slice value,
+			  struct change *c)
+{
+	if (entry->get != special_use || !c->place.mine) {
+		not_yours(cmd);
+		return false;
+	}
+	if (!parse_uses(value, &c->uses) || (c->uses && slice_eq(c->place.name, S("INBOX")))) {
+		imap_no(cmd, "[USEATTR] No mailbox here can have that use");
+		return false;
+	}
+	c->has_uses = true;
+	return true;
+}
+
 /*
- * Takes the computed entries out of the list. True, *uses_out set if the
- * special uses are to change; false with the reply set.
+ * May all of it be set? What is shared in another's mailbox by who may change
+ * the mailbox. Computed entries go out of the list. False with the reply set.
  */
-static bool take_computed(struct imap_cmd *cmd, struct metadata_set *set, unsigned *uses,
-			  bool *has_uses)
+static bool may_set(struct imap_cmd *cmd, struct change *c)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < set->n; i++) {
-		const struct computed *c = computed_find(set->v[i].name, set->mailbox.n == 0);
+	for (size_t i = 0; i < c->n; i++) {
+		const struct computed *entry = computed_find(c->v[i].name, c->place.name.n == 0);
 
-		if (!c) {
-			set->v[n++] = set->v[i];
-		} else if (c->get != special_use) {
-			imap_no(cmd, "[NOPERM] Not yours to set");
+		if (entry && !take_computed(cmd, entry, c->v[i].value, c)) {
 			return false;
-		} else if (!parse_uses(set->v[i].value, uses) ||
-			   (*uses && slice_ieq(set->mailbox, S("INBOX")))) {
-			imap_no(cmd, "[USEATTR] No mailbox here can have that use");
+		}
+		if (slice_starts(c->v[i].name, S("/shared/")) &&
+		    !(c->place.rights & STORE_RIGHT_WRITE)) {
+			not_yours(cmd);
 			return false;
-		} else {
-			*has_uses = true;
+		}
+		if (!entry) {
+			c->v[n++] = c->v[i];
 		}
 	}
-	set->n = n;
+	c->n = n;
 	return true;
 }
 
@@ -278,7 +389,7 @@ static int set_failed(struct imap_cmd *cmd, int r, const struct err *e)
 	case STORE_LIMIT:
 		return imap_no(cmd, "[METADATA TOOMANY] No room for more annotations");
 	case STORE_FORBIDDEN:
-		return imap_no(cmd, "[NOPERM] Not yours to set");
+		return not_yours(cmd);
 	default:
 		return imap_store_no(cmd, r, e);
 	}
@@ -294,10 +405,9 @@ CO_FN int imap_cmd_setmetadata(void *session, void *command)
 	struct imap *s = session;
 	struct imap_cmd *cmd = command;
 	struct err e = ERR_INIT;
+	struct change c = { .who = s->id.account, .e = &e };
 	struct metadata_set set;
-	struct slice mailbox;
-	bool has_uses = false;
-	unsigned uses = 0;
+	struct slice full;
 
 	metadata_parse_set(&cmd->c, &cmd->arena, &set);
 	if (cmd->c.err == -EMSGSIZE) {
@@ -306,17 +416,18 @@ CO_FN int imap_cmd_setmetadata(void *session, void *command)
 	if (cmd->c.err) {
 		return imap_syntax(cmd);
 	}
-	if (!mailbox_or_server(cmd, set.mailbox, &mailbox)) {
+	if (!place_of(cmd, set.mailbox, &full, &c.place)) {
 		return 0;
 	}
 	if (set.too_long) {
 		return imap_metadata_too_long(cmd);
 	}
-	if (!take_computed(cmd, &set, &uses, &has_uses)) {
+	c.v = set.v;
+	c.n = set.n;
+	if (!may_set(cmd, &c)) {
 		return 0;
 	}
-	int r = store_metadata_set(s->account, mailbox, store_account_id(s->account), set.v, set.n,
-				   has_uses ? &uses : NULL, &e);
+	int r = imap_on_account(s, c.place.account, set_entries, &c, &e);
 
 	return r == STORE_OK ? imap_ok(cmd, "Annotations set") : set_failed(cmd, r, &e);
 }
