@@ -73,7 +73,8 @@ struct store_text_hits {
 	size_t n;
 	bool exact;
 };
-/* What the index knows; arrays in the arena. 0, -EMSGSIZE or -ENOMEM. */
+/* What the index knows; arrays in the arena. 0 or <0 (-EMSGSIZE: the arena). May
+ * take a while: it indexes first where much is missing (README.md). */
 CO_FN int store_text_find(struct store_mailbox *m, const struct store_text_query *q,
 			  struct arena *a, struct store_text_hits *out, struct err *e);
 
