@@ -87,6 +87,8 @@ static bool allowed(struct find *f)
 		imap_bad(f->cmd, "[UIDREQUIRED] Messages have no numbers here");
 		return false;
 	}
+	/* RFC 7162 3.2.10.2: no VANISHED while numbers are spoken of. */
+	f->cmd->seqs = f->prog.uses_seqs;
 	if ((f->ret.opts & SEARCH_RET_UPDATE) && imap_context_is(s, f->cmd->tag)) {
 		imap_bad(f->cmd, "Tag reuse");
 		return false;

@@ -209,20 +209,28 @@ CO_FN static void does_not_read(struct house *h)
 	buf_fini(&big);
 }
 
-/* Waits for text, and none of `never` came before it. */
+/* Waits for a line with text in it; none with `never` in it comes before. */
 CO_FN static void hear_without(struct talk *t, struct slice never, struct slice text)
 {
-	size_t at;
+	struct buf line = BUF_INIT(64u << 20);
 
-	do {
-		at = slice_find(buf_slice(&t->said), text);
-		assert_int_equal(slice_find(slice_sub(buf_slice(&t->said), 0, at), never),
-				 SIZE_MAX);
-		if (at == SIZE_MAX) {
-			hear(t, S("\r\n"));
+	while (slice_find(buf_slice(&line), text) == SIZE_MAX) {
+		size_t end = slice_chr(buf_slice(&t->said), '\n');
+		if (end == SIZE_MAX) {
+			char piece[2048];
+			ssize_t n;
+			stream_set_deadline(t->client, clock_in_ms(TALK_WAIT_MS));
+			n = stream_read(t->client, piece, sizeof(piece));
+			assert_true(n > 0);
+			buf_add(&t->said, slice_make(piece, (size_t)n));
+			continue;
 		}
-	} while (at == SIZE_MAX);
-	hear(t, text);
+		buf_reset(&line);
+		buf_add(&line, slice_sub(buf_slice(&t->said), 0, end + 1));
+		buf_consume(&t->said, end + 1);
+		assert_int_equal(slice_find(buf_slice(&line), never), SIZE_MAX);
+	}
+	buf_fini(&line);
 }
 
 static void append_big(struct talk *t, struct buf *line, const struct buf *big, int n)
@@ -268,7 +276,7 @@ CO_FN static void lags(struct house *h)
 		  "u STORE 3 +FLAGS (\\Deleted)\r\nx EXPUNGE\r\n"));
 	hear(&b, S("x OK "));
 	hear_without(&a, S("VANISHED"), S("* 1 FETCH (UID 1 FLAGS (\\Flagged"));
-	hear_without(&a, S("VANISHED"), S("\r\nf NO [EXPUNGEISSUED]"));
+	hear_without(&a, S("VANISHED"), S("f NO [EXPUNGEISSUED]"));
 	say(&a, S("g STORE 1 +FLAGS.SILENT (\\Seen)\r\n"));
 	hear_without(&a, S("VANISHED"), S("g OK [HIGHESTMODSEQ 4]"));
 	say(&a, S("n NOOP\r\n"));
@@ -303,11 +311,13 @@ CO_FN static void copies_many(struct house *h)
 	say(&t, S("c COPY 1:* Sent\r\nn STATUS Sent (MESSAGES)\r\n"));
 	hear(&t, S(" 1:32768 20001:52768] Copied\r\n"));
 	hear(&t, S("(MESSAGES 32768)"));
+#ifndef ONE_BYTE_IO /* 32,768 lines */
 	say(&t, S("m MOVE 1:* Archive\r\nn STATUS Archive (MESSAGES)\r\n"));
 	hear(&t, S(" 1:32768 1:32768] Moved\r\n"));
 	hear(&t, S("* 32768 EXPUNGE\r\n"));
 	hear(&t, S("* 1 EXPUNGE\r\nm OK Moved\r\n"));
 	hear(&t, S("(MESSAGES 32768)"));
+#endif
 	talk_close(&t);
 }
 
