@@ -64,6 +64,7 @@ static const struct {
 	{ S("CONTEXT=SEARCH"), IN, 0 },
 	{ S("CONTEXT=SORT"), IN, 0 },
 	{ S("MULTISEARCH"), IN, 0 },
+	{ S("FILTERS"), IN, 0 },
 	/* clang-format on */
 };
 

@@ -8,7 +8,9 @@
 #include "imap/context.h"
 #include "imap/find.h"
 #include "imap/parse.h"
+#include "imap/target.h"
 #include "imap/write.h"
+#include "store/metadata.h"
 
 void find_init(struct find *f, struct imap_cmd *cmd)
 {
@@ -69,6 +71,10 @@ static bool parsed(struct find *f, int r, const struct search_env *env)
 		imap_bad(cmd, "[BADCHARSET (US-ASCII UTF-8)] Filters are UTF-8");
 		return false;
 	default:
+		if (r < 0 && cmd->c.err == 0) {
+			imap_store_no(cmd, r, NULL);
+			break;
+		}
 		imap_syntax(cmd);
 		if (cmd->bad) {
 			return false;
@@ -100,11 +106,78 @@ static bool allowed(struct find *f)
 	return true;
 }
 
+/* ---- filters ---------------------------------------------------------------------- */
+
+struct filter_job {
+	struct find *f;
+	struct slice name;
+	struct slice value; /* p NULL: there is none */
+};
+
+/* One of the two places of a filter (RFC 5466 3.1). */
+CO_FN static int read_filter(struct store_account *a, struct filter_job *j, const char *scope)
+{
+	struct buf entry = BUF_INIT(STORE_ENTRY_NAME_MAX);
+	struct err e = ERR_INIT;
+	int r = STORE_BADNAME;
+
+	buf_printf(&entry, "%s/filters/values/", scope);
+	buf_add(&entry, j->name);
+	if (!entry.err) {
+		r = store_metadata_get(a, S(""), store_account_id(a), buf_slice(&entry),
+				       &j->f->cmd->arena, &j->value, &e);
+	}
+	buf_fini(&entry);
+	return MIN(r, 0);
+}
+
+static int look_filter(struct store_account *a, void *arg)
+{
+	struct filter_job *j = arg;
+	int r;
+
+	co_enter();
+	r = read_filter(a, j, "/private");
+	return r == 0 && !j->value.p ? read_filter(a, j, "/shared") : r;
+}
+
+/* Gets the filter that the parser wants. 0 or <0. */
+CO_FN static int get_filter(struct find *f, struct search_env *env)
+{
+	struct filter_job j = { .f = f, .name = env->wanted };
+	struct err e = ERR_INIT;
+	int r = imap_on_account(f->cmd->s, f->cmd->s->id.account, look_filter, &j, &e);
+
+	if (r == 0) {
+		env->filters[env->n_filters++] = (struct search_filter){ j.name, j.value };
+	}
+	return r > 0 ? -EIO : r;
+}
+
+/* Parses the program, with the filters it turns out to name. */
+CO_FN static int parse(struct find *f, bool criteria, struct search_env *env)
+{
+	struct imap_cmd *cmd = f->cmd;
+
+	for (;;) {
+		struct cur c = f->keys;
+		int r = criteria ? search_parse_criteria(&c, &cmd->arena, env, &f->prog)
+				 : search_parse(&c, &cmd->arena, env, &f->prog);
+		if (r != SEARCH_WANTS_FILTER) {
+			cmd->c.err = r < 0 ? r : 0;
+			return r;
+		}
+		r = get_filter(f, env);
+		if (r < 0) {
+			return r;
+		}
+	}
+}
+
 CO_FN bool find_keys(struct find *f, bool criteria, uint32_t star_seq, uint32_t star_uid)
 {
 	struct imap_cmd *cmd = f->cmd;
 	struct search_env *env = arena_new(&cmd->arena, struct search_env);
-	struct cur c;
 	int r;
 
 	cur_sp(&cmd->c);
@@ -117,10 +190,7 @@ CO_FN bool find_keys(struct find *f, bool criteria, uint32_t star_seq, uint32_t 
 	env->no_charset = !criteria && (cmd->s->enabled & IMAP_EN_UTF8);
 	f->keys = cmd->c;
 	f->env = env;
-	c = cmd->c;
-	r = criteria ? search_parse_criteria(&c, &cmd->arena, env, &f->prog)
-		     : search_parse(&c, &cmd->arena, env, &f->prog);
-	cmd->c.err = r < 0 ? r : 0;
+	r = parse(f, criteria, env);
 	if (!parsed(f, r, env) || !allowed(f)) {
 		return false;
 	}
