@@ -185,6 +185,11 @@ static int first_row(void *arg, struct slice key, struct slice value)
 	case 'T':
 		c->err = keep_tree(c, number);
 		break;
+	case 'U':
+		if (value.n != 1 + STORE_URL_KEY || value.p[0] != ROW_VERSION) {
+			problem(c, "bad access key");
+		}
+		break;
 	case 'X':
 		row_vanished(c, number, value);
 		break;

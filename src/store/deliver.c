@@ -1,5 +1,6 @@
 /*
- * New mail: APPEND into an open mailbox, delivery to any number of accounts.
+ * New mail: delivery to any number of accounts. (append.c: into an open
+ * mailbox.)
  *
  * Delivery first brings in what it needs (accounts, the light state of the
  * mailboxes), which may suspend; then, without suspension, it checks quotas,
@@ -11,9 +12,8 @@
 
 #include "store/impl.h"
 
-/* Adds the writer's message to a transaction, with its tree. */
-static int add_message(struct txn *t, const struct store_writer *w, const struct msg *msg,
-		       uint32_t *uid_out)
+int txn_add_message(struct txn *t, const struct store_writer *w, const struct msg *msg,
+		    uint32_t *uid_out)
 {
 	struct slice tree = writer_tree_bytes(w);
 	int r = txn_add(t, msg, uid_out);
@@ -25,59 +25,6 @@ static int add_message(struct txn *t, const struct store_writer *w, const struct
 
 	kv_batch_put(t->batch, key_slice(&k), tree);
 	return 0;
-}
-
-/* ---- append ------------------------------------------------------------- */
-
-CO_FN static int append(struct store_mailbox *m, const struct store_writer *w,
-			const struct msg *msg, uint32_t *uid_out, struct err *e)
-{
-	uint32_t uid;
-	struct txn *t = txn_new(m, false);
-
-	if (!t) {
-		return err_set(e, -ENOMEM, "appending a message", NULL);
-	}
-	int r = account_fits(m->a, msg->size, 1);
-
-	if (r == 0) {
-		txn_reserve(t, msg->size, 1);
-		r = add_message(t, w, msg, &uid);
-	}
-	r = r ? r : txn_seal(t);
-	r = r ? r : txn_commit(&t, 1, e);
-	if (r == 0) {
-		*uid_out = uid;
-	}
-	txn_free(&t);
-	return r;
-}
-
-CO_FN int store_append(struct store_mailbox *m, struct store_writer *w, struct store_flags flags,
-		       int64_t internal_date, int32_t zone, uint32_t *uid_out, struct err *e)
-{
-	struct msg msg;
-
-	home_assert(m->a->home);
-	assert(writer_is_done(w));
-	int r = account_has_quota(m->a) ? account_measure(m->a, e) : 0;
-
-	if (r) {
-		return r;
-	}
-	if (m->gone || m->closing) {
-		return STORE_GONE;
-	}
-	writer_msg(w, &msg);
-	msg.system = flags.system & 31;
-	msg.keywords = flags.keywords;
-	msg.internal_date = internal_date;
-	msg.zone = (int16_t)MAX(MIN(zone, INT16_MAX), INT16_MIN);
-	r = append(m, w, &msg, uid_out, e);
-	if (r == 0) {
-		box_fold(m);
-	}
-	return r;
 }
 
 /* ---- delivery ----------------------------------------------------------- */
@@ -179,7 +126,7 @@ static int place(struct delivery *d, size_t i, const struct msg *msg)
 	if (!t) {
 		return -ENOMEM;
 	}
-	r = add_message(t, d->w, msg, &d->rcpts[i].uid);
+	r = txn_add_message(t, d->w, msg, &d->rcpts[i].uid);
 	if (r == 0) {
 		txn_reserve(t, msg->size, 1);
 	}

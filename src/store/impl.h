@@ -31,6 +31,7 @@
 #define FOLD_AT 64			    /* single rows that make a mailbox fold them */
 #define COPY_SINGLES 32			    /* a bigger copy writes pages at once */
 #define COPY_TREES 64			    /* a bigger copy leaves the trees for later */
+#define APPEND_TREES (4u * 1024 * 1024)	    /* bytes of trees in one append; others later */
 #define TREE_KEEP_MAX (16u * 1024)	    /* bigger trees are parsed anew */
 #define VANISHED_PAGES 4096		    /* pages of UIDs with expunge marks */
 #define FLAGS_CHUNK 50000		    /* messages of one flag commit */
@@ -252,6 +253,7 @@ struct store_mailbox {
 	size_t n_gone, n_single;
 	size_t found;	   /* where box_find was last; only a hint */
 	uint32_t expunges; /* count of expunges since it is in memory */
+	uint32_t url_keys; /* count of access keys taken back since then */
 	struct uids *cur;  /* UIDs that live, or NULL: to be made */
 	struct list views;
 	uint64_t stamp; /* of the last change of its messages */
@@ -286,7 +288,8 @@ void account_free(struct store_account *a);
 /* Makes every mailbox light, so that usage is known. */
 CO_FN int account_measure(struct store_account *a, struct err *e);
 void account_sum(const struct store_account *a, struct store_usage *out);
-/* STORE_OK or STORE_OVERQUOTA; measured accounts, no suspension. */
+/* STORE_OK or STORE_OVERQUOTA; measured accounts, no suspension. A resource
+ * of which nothing is asked for is not looked at. */
 int account_fits(const struct store_account *a, uint64_t bytes, uint64_t messages);
 /* Quota is set or asked for: it must be measured before account_fits. */
 bool account_has_quota(const struct store_account *a);
@@ -401,6 +404,9 @@ void txn_free(struct txn **tp);
  * 0, -ENOMEM, STORE_LIMIT (no UIDs left). The blob gets a reference.
  */
 int txn_add(struct txn *t, const struct msg *msg, uint32_t *uid_out);
+/* deliver.c: the writer's message, with its tree. */
+int txn_add_message(struct txn *t, const struct store_writer *w, const struct msg *msg,
+		    uint32_t *uid_out);
 int txn_edit(struct txn *t, const struct edit *e);
 int txn_del(struct txn *t, uint32_t uid);
 /* Holds room in the quota until it is applied. */
@@ -426,7 +432,9 @@ struct uids *uids_new(uint32_t cap);
 struct uids *uids_ref(struct uids *u);
 void uids_unref(struct uids *u);
 int uids_push(struct uids *u, uint32_t uid);
-/* Wakes every session that looks at it. */
+/* Sets the event of every view. */
+void box_wake(struct store_mailbox *m);
+/* A change of the mailbox: wakes every session that looks at it. */
 void box_publish(struct store_mailbox *m);
 /* Forgets gone messages that no view can ask for any more. */
 void box_compact(struct store_mailbox *m);

@@ -804,6 +804,12 @@ bool store_mailbox_gone(const struct store_mailbox *m)
 	return m->gone;
 }
 
+struct slice store_mailbox_name(const struct store_mailbox *m)
+{
+	home_assert(m->a->home);
+	return m->name;
+}
+
 struct store_account *store_mailbox_account(const struct store_mailbox *m)
 {
 	return m->a;

@@ -39,10 +39,10 @@ int account_fits(const struct store_account *a, uint64_t bytes, uint64_t message
 	}
 	assert(a->measured);
 	account_sum(a, &u);
-	bytes += u.bytes + a->reserved_bytes;
-	messages += u.messages + a->reserved_messages;
-	if ((u.quota_bytes && bytes > u.quota_bytes) ||
-	    (u.quota_messages && messages > u.quota_messages)) {
+	u.bytes += a->reserved_bytes + bytes;
+	u.messages += a->reserved_messages + messages;
+	if ((bytes && u.quota_bytes && u.bytes > u.quota_bytes) ||
+	    (messages && u.quota_messages && u.messages > u.quota_messages)) {
 		return STORE_OVERQUOTA;
 	}
 	return STORE_OK;

@@ -29,6 +29,18 @@ CO_FN ssize_t store_read(struct store_mailbox *m, uint32_t uid, uint64_t off, ch
 	return r;
 }
 
+int store_message_size(const struct store_mailbox *m, uint32_t uid, uint64_t *out)
+{
+	const struct msg *msg = m->gone ? NULL : box_live(m, uid);
+
+	home_assert(m->a->home);
+	if (!msg) {
+		return m->gone ? STORE_GONE : STORE_NOTFOUND;
+	}
+	*out = msg->size;
+	return STORE_OK;
+}
+
 CO_FN static int feed_blob(struct kv *kv, struct kv_blob_id blob, struct mime_parser *p,
 			   struct err *e)
 {

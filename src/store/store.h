@@ -205,6 +205,8 @@ void store_mailbox_get_status(const struct store_mailbox *m, struct store_status
 /* True once deleted under us: everything else answers STORE_GONE. */
 bool store_mailbox_gone(const struct store_mailbox *m);
 struct store_account *store_mailbox_account(const struct store_mailbox *m);
+/* Its name of now; lives until the caller suspends. */
+struct slice store_mailbox_name(const struct store_mailbox *m);
 
 /* ---- messages ----------------------------------------------------------- */
 
@@ -328,6 +330,8 @@ void store_view_wake(struct store_view *v, struct co_event *ev);
  */
 CO_FN ssize_t store_read(struct store_mailbox *m, uint32_t uid, uint64_t off, char *p, size_t n,
 			 struct err *e);
+/* The size of a message that is there now. STORE_OK, NOTFOUND, GONE. */
+int store_message_size(const struct store_mailbox *m, uint32_t uid, uint64_t *out);
 /*
  * The parts of a message, computed at delivery and kept (derived data: parsed
  * anew when missing or damaged). Memory from the arena.
@@ -352,11 +356,32 @@ CO_FN int store_writer_end(struct store_writer *w, struct err *e);
 uint64_t store_writer_size(const struct store_writer *w);
 /* Valid after _end, until the writer is freed. */
 const struct mime_tree *store_writer_tree(const struct store_writer *w);
+/* After _end: gives up the tree (not its bytes, which are kept with the
+ * message), for who holds many writers. */
+void store_writer_trim(struct store_writer *w);
 void store_writer_free(struct store_writer **wp);
 
 /* One message into an open mailbox. OVERQUOTA, FULL, GONE. */
 CO_FN int store_append(struct store_mailbox *m, struct store_writer *w, struct store_flags flags,
 		       int64_t internal_date, int32_t zone, uint32_t *uid_out, struct err *e);
+
+/* A finished writer, and what its message is to be. */
+struct store_new {
+	struct store_writer *w;
+	struct store_flags flags;
+	int64_t internal_date;
+	int32_t zone;
+	uint32_t uid; /* out: ascending without gaps */
+};
+/* All of the n messages, in one commit, or none. OVERQUOTA, FULL, GONE. */
+CO_FN int store_append_all(struct store_mailbox *m, struct store_new *v, size_t n, struct err *e);
+/*
+ * One message into m in place of message uid of `from` (the same account; may
+ * be the same mailbox): both in one commit, or neither; the quota is asked
+ * for the difference. NOTFOUND: that message is not there any more.
+ */
+CO_FN int store_replace(struct store_mailbox *m, struct store_new *v, struct store_mailbox *from,
+			uint32_t uid, struct err *e);
 
 struct store_rcpt {
 	store_id account;     /* in */
@@ -430,6 +455,19 @@ struct store_uid_range {
  */
 CO_FN int store_vanished(struct store_mailbox *m, uint64_t since, struct arena *arena,
 			 struct store_uid_range **out, size_t *n_out, struct err *e);
+
+/* ---- access keys of URLs (RFC 4467 2.2) ---------------------------------- */
+
+#define STORE_URL_KEY 32 /* random bytes */
+/* The mailbox's key; made when there is none and create. STORE_OK, NOTFOUND
+ * (none), GONE. */
+CO_FN int store_url_key(struct store_mailbox *m, bool create, unsigned char *key, struct err *e);
+/* Makes a new one. GONE. */
+CO_FN int store_url_key_reset(struct store_mailbox *m, struct err *e);
+/* Takes away those of all mailboxes. */
+CO_FN int store_url_keys_drop(struct store_account *a, struct err *e);
+/* Changes whenever a key is taken back; views' events are set then. */
+uint32_t store_url_keys(const struct store_mailbox *m);
 
 /* ---- checking ----------------------------------------------------------- */
 

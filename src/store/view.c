@@ -119,7 +119,7 @@ static struct uids *box_uids(struct store_mailbox *m)
 
 /* ---- what the mailbox calls --------------------------------------------- */
 
-void box_publish(struct store_mailbox *m)
+void box_wake(struct store_mailbox *m)
 {
 	list_each(it, &m->views) {
 		struct store_view *v = list_of(it, struct store_view, link);
@@ -129,6 +129,11 @@ void box_publish(struct store_mailbox *m)
 			co_event_set(v->also);
 		}
 	}
+}
+
+void box_publish(struct store_mailbox *m)
+{
+	box_wake(m);
 	m->stamp = ++m->a->stamp;
 	account_wake(m->a);
 }

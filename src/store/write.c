@@ -119,8 +119,15 @@ uint64_t store_writer_size(const struct store_writer *w)
 
 const struct mime_tree *store_writer_tree(const struct store_writer *w)
 {
-	assert(w->done);
+	assert(w->done && w->tree.root);
 	return &w->tree;
+}
+
+void store_writer_trim(struct store_writer *w)
+{
+	assert(w->done);
+	arena_fini(&w->arena);
+	w->tree.root = NULL;
 }
 
 void store_writer_free(struct store_writer **wp)
