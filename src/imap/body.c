@@ -91,14 +91,18 @@ static void parse_what(struct cur *c, struct arena *a, struct section *s)
 	}
 }
 
-/* "<" number64 "." nz-number64 ">"                     RFC 9051 9 */
-static void parse_partial(struct cur *c, struct section *s)
+/* "<" number64 "." nz-number64 ">" (RFC 9051 9); or "<" number64 ">" if it may
+ * be open */
+static void parse_partial(struct cur *c, struct section *s, bool open)
 {
 	if (cur_opt(c, '<')) {
 		s->partial = true;
 		s->off = imap_parse_u63(c);
-		cur_need(c, '.');
-		s->count = imap_parse_u63(c);
+		s->count = INT64_MAX;
+		if (!open || cur_peek(c) != '>') {
+			cur_need(c, '.');
+			s->count = imap_parse_u63(c);
+		}
 		if (s->count == 0) {
 			cur_fail(c, -EINVAL);
 		}
@@ -137,22 +141,38 @@ static void make_label(struct cur *c, struct arena *a, struct section *s)
 	buf_fini(&b);
 }
 
-void section_parse(struct cur *c, struct arena *a, struct section *out)
+void section_parse_spec(struct cur *c, struct arena *a, struct section *out)
+{
+	*out = (struct section){ .what = SECTION_ALL };
+	if (parse_numbers(c, a, out)) {
+		parse_what(c, a, out);
+	}
+}
+
+static void parse_section(struct cur *c, struct arena *a, struct section *out, bool open)
 {
 	struct section s = { .what = SECTION_ALL };
 
 	cur_need(c, '[');
 	if (!cur_opt(c, ']')) {
-		if (parse_numbers(c, a, &s)) {
-			parse_what(c, a, &s);
-		}
+		section_parse_spec(c, a, &s);
 		cur_need(c, ']');
 	}
-	parse_partial(c, &s);
+	parse_partial(c, &s, open);
 	if (!c->err) {
 		make_label(c, a, &s);
 		*out = s;
 	}
+}
+
+void section_parse(struct cur *c, struct arena *a, struct section *out)
+{
+	parse_section(c, a, out, false);
+}
+
+void section_parse_open(struct cur *c, struct arena *a, struct section *out)
+{
+	parse_section(c, a, out, true);
 }
 
 bool section_needs_tree(const struct section *s)
@@ -162,19 +182,18 @@ bool section_needs_tree(const struct section *s)
 
 /* ---- finding ------------------------------------------------------------------------ */
 
-struct range {
-	uint64_t off;
-	uint64_t len;
-};
+bool section_is_fields(const struct section *s)
+{
+	return s->what == SECTION_FIELDS || s->what == SECTION_FIELDS_NOT;
+}
 
-/* Where the section stands in the message. False: there is no such part. */
-static bool find_range(const struct section *sec, const struct store_msg *m,
-		       const struct mime_tree *tree, struct range *out)
+bool section_find(const struct section *sec, uint64_t size, const struct mime_tree *tree,
+		  struct body_range *out)
 {
 	const struct mime_part *p;
 
 	if (!section_needs_tree(sec)) {
-		*out = (struct range){ 0, m->size };
+		*out = (struct body_range){ 0, size };
 		return true;
 	}
 	p = mime_part_find(tree, sec->part, sec->n_part);
@@ -186,14 +205,14 @@ static bool find_range(const struct section *sec, const struct store_msg *m,
 		return false;
 	}
 	if (sec->what == SECTION_ALL || sec->what == SECTION_TEXT) {
-		*out = (struct range){ p->body_off, p->body_len };
+		*out = (struct body_range){ p->body_off, p->body_len };
 	} else {
-		*out = (struct range){ p->header_off, p->header_len };
+		*out = (struct body_range){ p->header_off, p->header_len };
 	}
 	return true;
 }
 
-static struct range cut(const struct section *sec, struct range r)
+static struct body_range cut(const struct section *sec, struct body_range r)
 {
 	if (sec->partial) {
 		uint64_t skip = MIN(sec->off, r.len);
@@ -244,8 +263,8 @@ CO_FN static void put_count(struct imap *s, const struct section *sec, uint64_t 
 }
 
 /* The first piece is read before its length is promised. */
-CO_FN static int stream_out(struct imap *s, uint32_t uid, struct range r, const struct section *sec,
-			    char *chunk)
+CO_FN static int stream_out(struct imap *s, uint32_t uid, struct body_range r,
+			    const struct section *sec, char *chunk)
 {
 	struct conn *c = imap_conn(s);
 	struct err e = ERR_INIT;
@@ -288,8 +307,7 @@ static bool field_wanted(const struct section *sec, struct slice name)
 	return sec->what == SECTION_FIELDS_NOT;
 }
 
-/* The chosen fields as they stand, and the empty line. */
-static void pick_fields(const struct section *sec, struct slice header, struct buf *out)
+void section_pick(const struct section *sec, struct slice header, struct buf *out)
 {
 	struct mime_field f;
 
@@ -304,7 +322,7 @@ static void pick_fields(const struct section *sec, struct slice header, struct b
 	buf_add(out, S("\r\n"));
 }
 
-CO_FN static int write_fields(struct imap *s, uint32_t uid, struct range r,
+CO_FN static int write_fields(struct imap *s, uint32_t uid, struct body_range r,
 			      const struct section *sec)
 {
 	struct buf header = BUF_INIT(MIME_HEADER_MAX);
@@ -314,8 +332,8 @@ CO_FN static int write_fields(struct imap *s, uint32_t uid, struct range r,
 	if (body_read(s, uid, r.off, MIN(r.len, MIME_HEADER_MAX), &header) < 0) {
 		ret = put_nil(s, sec);
 	} else {
-		pick_fields(sec, buf_slice(&header), &picked);
-		struct range in = cut(sec, (struct range){ 0, picked.n });
+		section_pick(sec, buf_slice(&header), &picked);
+		struct body_range in = cut(sec, (struct body_range){ 0, picked.n });
 		if (in.len == 0) {
 			put_label(s, sec, "\"\"");
 		} else {
@@ -332,16 +350,16 @@ CO_FN static int write_fields(struct imap *s, uint32_t uid, struct range r,
 CO_FN int body_write(struct imap *s, const struct store_msg *m, const struct mime_tree *tree,
 		     const struct section *sec, char *chunk)
 {
-	struct range r;
+	struct body_range r;
 
 	if (section_needs_tree(sec) && !tree) {
 		return put_nil(s, sec);
 	}
-	if (!find_range(sec, m, tree, &r)) {
+	if (!section_find(sec, m->size, tree, &r)) {
 		put_nil(s, sec);
 		return BODY_OK;
 	}
-	if (sec->what == SECTION_FIELDS || sec->what == SECTION_FIELDS_NOT) {
+	if (section_is_fields(sec)) {
 		return write_fields(s, m->uid, r, sec);
 	}
 	return stream_out(s, m->uid, cut(sec, r), sec, chunk);

@@ -36,8 +36,27 @@ struct section {
  * "[" on. Memory from the arena; errors in the cursor.
  */
 void section_parse(struct cur *c, struct arena *a, struct section *out);
+/* The same; a range may also be "<" number ">": to the end. */
+void section_parse_open(struct cur *c, struct arena *a, struct section *out);
+/* section-spec alone, without brackets or a range (RFC 5092 4); may be empty. */
+void section_parse_spec(struct cur *c, struct arena *a, struct section *out);
 /* Does it need the part tree, or only the message's size? */
 bool section_needs_tree(const struct section *s);
+/* Is it some fields of a header, put together from it? */
+bool section_is_fields(const struct section *s);
+
+/* Where octets stand in a message as stored. */
+struct body_range {
+	uint64_t off;
+	uint64_t len;
+};
+/* Where the section stands (all of the header, if it is some fields) in a
+ * message of this size. tree: if the section needs it. False: there is no
+ * such part. */
+bool section_find(const struct section *s, uint64_t size, const struct mime_tree *tree,
+		  struct body_range *out);
+/* The chosen fields of a header, as they stand, and the empty line. */
+void section_pick(const struct section *s, struct slice header, struct buf *out);
 
 /* Reads bytes of a message whole. 0; -ENOENT (gone, or shorter); -errno. */
 CO_FN int body_read(struct imap *s, uint32_t uid, uint64_t off, uint64_t len, struct buf *out);

@@ -65,6 +65,11 @@ static const struct {
 	{ S("CONTEXT=SORT"), IN, 0 },
 	{ S("MULTISEARCH"), IN, 0 },
 	{ S("FILTERS"), IN, 0 },
+	{ S("MULTIAPPEND"), IN, 0 },
+	{ S("BINARY"), IN, 0 },
+	{ S("CATENATE"), IN, 0 },
+	{ S("URLAUTH"), IN, 0 },
+	{ S("REPLACE"), IN, 0 },
 	/* clang-format on */
 };
 
@@ -95,6 +100,8 @@ void imap_capabilities(const struct imap *s, struct buf *out)
 		}
 	}
 	if (s->state != IMAP_NOTAUTH) {
+		/* RFC 7889 */
+		buf_printf(out, " APPENDLIMIT=%llu", (unsigned long long)imap_append_max(s));
 		return;
 	}
 	if (s->base.conn.tls && !s->base.conn.tls_active) {

@@ -1,254 +1,288 @@
 /*
- * cmd_append: APPEND (RFC 3501 6.3.11, RFC 4315 APPENDUID).
+ * cmd_append: APPEND (RFC 3501 6.3.11, RFC 3502, RFC 4466 6, RFC 4469): its
+ * arguments, and what it does with them. See append.h.
  *
- * The message streams from the connection into a store_writer and is never
- * whole in memory. Everything that can be refused without the message is
- * refused before a waiting client is asked for it (THREATS IM-15); a client
- * that does not wait has its octets read and dropped, so that they never run
- * as commands.
+ * A command is one transaction: all messages are written first, and kept in
+ * one commit when the last is there, or none of them is.
  */
-#include <stdlib.h>
-
-#include "imap/impl.h"
+#include "imap/append.h"
 #include "imap/parse.h"
+#include "imap/url.h"
 
-struct append {
-	struct imap_cmd *cmd;
-	struct store_mailbox *mbox;
-	struct store_writer *writer;
-	struct slice name;
-	struct imap_flags named;
-	struct store_flags flags;
-	int64_t date;
-	int zone;
-};
+/* The arguments do not parse. */
+static int syntax(struct append *a)
+{
+	imap_syntax(a->cmd);
+	return APPEND_REFUSED;
+}
 
 /*
- * append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal
- * False with the reply set.
+ * literal = "{" number64 ["+"] "}", literal8 = "~" literal: what announces a
+ * literal, at the end of the line.
  */
-static bool parse_args(struct append *a)
+static bool take_marker(struct append *a, bool *eight_out)
 {
-	struct imap_cmd *cmd = a->cmd;
-	struct cur *c = &cmd->c;
+	struct cur *c = &a->cmd->c;
 
-	cur_sp(c);
-	if (!imap_mailbox_arg(cmd, &a->name)) {
-		return false;
-	}
-	cur_sp(c);
-	if (cur_peek(c) == '(') {
-		imap_parse_flag_list(c, &cmd->arena, &a->named);
-		cur_sp(c);
-	}
-	if (cur_peek(c) == '"') {
-		imap_parse_date_time(c, &a->date, &a->zone);
-		cur_sp(c);
-	}
+	*eight_out = cur_opt(c, '~');
 	cur_need(c, '{');
 	cur_u64(c);
 	cur_opt(c, '+');
 	cur_need(c, '}');
-	if (!cur_end(c) || !cmd->literal) {
-		imap_syntax(cmd);
-		return false;
+	if (cur_end(c) && !a->cmd->literal) {
+		cur_fail(c, -EINVAL);
 	}
-	return true;
+	return c->err == 0;
 }
 
-/* Would it fit? False with the reply set. */
-static bool check_size(struct append *a)
+/* A message that is one literal. */
+CO_FN static int plain(struct append *a)
 {
-	struct imap_cmd *cmd = a->cmd;
-	struct imap *s = cmd->s;
-	struct store *store = s->base.env->store;
-	struct store_usage u;
-	uint64_t n = cmd->literal_size;
+	bool eight;
 
-	if (n == 0) {
-		imap_no(cmd, "[CANNOT] Message is empty");
-		return false;
+	if (!take_marker(a, &eight)) {
+		return syntax(a);
 	}
-	if (n > store_message_max(store) ||
-	    (s->base.env->message_max && n > s->base.env->message_max)) {
-		imap_no(cmd, "[TOOBIG] Message is too large");
-		return false;
+	if (a->cmd->literal_size == 0) {
+		imap_no(a->cmd, "[CANNOT] Message is empty");
+		return APPEND_REFUSED;
 	}
-	store_account_usage(s->account, &u);
-	if ((u.quota_bytes && (n > u.quota_bytes || u.bytes > u.quota_bytes - n)) ||
-	    (u.quota_messages && u.messages >= u.quota_messages)) {
-		imap_store_no(cmd, STORE_OVERQUOTA, NULL);
-		return false;
+	if (!append_admit(a, a->cmd->literal_size)) {
+		return APPEND_REFUSED;
 	}
-	if (store_is_full(store)) {
-		imap_store_no(cmd, STORE_FULL, NULL);
-		return false;
-	}
-	return true;
+	int r = append_begin(a, eight);
+	return r == APPEND_OK ? append_literal(a, eight) : r;
 }
 
-/* All that is needed before the message may come. */
-CO_FN static bool prepare(struct append *a)
+/* utf8-literal = "UTF8" SP "(" literal8 ")"                 RFC 6855 4 */
+CO_FN static int utf8(struct append *a)
+{
+	struct cur *c = &a->cmd->c;
+	bool eight;
+	int r;
+
+	cur_sp(c);
+	cur_need(c, '(');
+	if (!take_marker(a, &eight) || !eight) {
+		cur_fail(c, -EINVAL);
+		return syntax(a);
+	}
+	if (!append_admit(a, a->cmd->literal_size)) {
+		return APPEND_REFUSED;
+	}
+	r = append_literal(a, true);
+	if (r == APPEND_OK && !cur_need(c, ')')) {
+		return syntax(a);
+	}
+	return r;
+}
+
+/* "TEXT" SP literal */
+CO_FN static int text_part(struct append *a)
+{
+	bool eight;
+
+	cur_sp(&a->cmd->c);
+	if (!take_marker(a, &eight)) {
+		return syntax(a);
+	}
+	return append_admit(a, a->cmd->literal_size) ? append_literal(a, eight) : APPEND_REFUSED;
+}
+
+/* "URL" SP astring */
+CO_FN static int url_part(struct append *a)
 {
 	struct imap_cmd *cmd = a->cmd;
-	struct imap *s = cmd->s;
+	struct slice url;
+	bool eight;
+	int r;
+
+	cur_sp(&cmd->c);
+	if (cur_peek(&cmd->c) != '{') {
+		url = imap_parse_astring(&cmd->c, &cmd->arena);
+		return cmd->c.err ? syntax(a) : append_url(a, url);
+	}
+	if (!take_marker(a, &eight)) {
+		return syntax(a);
+	}
+	r = append_argument(a, IMAP_URL_MAX, &url);
+	return r == APPEND_OK ? append_url(a, url) : r;
+}
+
+/* cat-part = text-literal / url / utf8-literal */
+CO_FN static int cat_part(struct append *a)
+{
+	struct cur *c = &a->cmd->c;
+
+	if (++a->parts > APPEND_PARTS_MAX) {
+		imap_no(a->cmd, "[LIMIT] Too many parts");
+		return APPEND_REFUSED;
+	}
+	if (cur_lit(c, S("TEXT"))) {
+		return text_part(a);
+	}
+	if (cur_lit(c, S("URL"))) {
+		return url_part(a);
+	}
+	if (cur_lit(c, S("UTF8"))) {
+		return utf8(a);
+	}
+	cur_fail(c, -EINVAL);
+	return syntax(a);
+}
+
+/* "CATENATE" SP "(" cat-part *(SP cat-part) ")"             RFC 4469 5 */
+CO_FN static int catenate(struct append *a)
+{
+	struct imap_cmd *cmd = a->cmd;
+	int r;
+
+	cur_sp(&cmd->c);
+	if (!cur_need(&cmd->c, '(')) {
+		return syntax(a);
+	}
+	r = append_begin(a, true);
+	do {
+		struct arena_mark mark = arena_mark(&cmd->arena);
+		r = r == APPEND_OK ? cat_part(a) : r;
+		arena_reset(&cmd->arena, mark);
+	} while (r == APPEND_OK && cur_opt(&cmd->c, ' '));
+	if (r == APPEND_OK && !cur_need(&cmd->c, ')')) {
+		return syntax(a);
+	}
+	return r;
+}
+
+/* append-data */
+CO_FN static int message(struct append *a)
+{
+	int r;
+
+	if (cur_lit(&a->cmd->c, S("CATENATE"))) {
+		return catenate(a);
+	}
+	if (cur_lit(&a->cmd->c, S("UTF8"))) {
+		r = append_begin(a, true);
+		return r == APPEND_OK ? utf8(a) : r;
+	}
+	return plain(a);
+}
+
+/* [SP flag-list] [SP date-time] SP, and something behind it */
+static bool parse_options(struct append *a, struct imap_flags *named)
+{
+	struct imap_cmd *cmd = a->cmd;
+	struct cur *c = &cmd->c;
+	int zone = 0;
+
+	a->next = (struct store_new){ .internal_date = clock_wall() };
+	cur_sp(c);
+	if (cur_peek(c) == '(') {
+		imap_parse_flag_list(c, &cmd->arena, named);
+		cur_sp(c);
+	}
+	if (cur_peek(c) == '"') {
+		imap_parse_date_time(c, &a->next.internal_date, &zone);
+		cur_sp(c);
+	}
+	a->next.zone = zone;
+	a->next.flags.system = named->system;
+	return !cur_done(c);
+}
+
+CO_FN static int open_mailbox(struct append *a)
+{
+	struct imap *s = a->cmd->s;
 	struct err e = ERR_INIT;
 	int r = s->account ? store_mailbox_open(s->account, a->name, &a->mbox, &e)
 			   : STORE_FORBIDDEN; /* the account is on another loop */
 
 	if (r == STORE_NOTFOUND) {
-		imap_no(cmd, "[TRYCREATE] No such mailbox");
-		return false;
+		imap_no(a->cmd, "[TRYCREATE] No such mailbox");
+		return APPEND_REFUSED;
 	}
-	if (r == STORE_OK && !check_size(a)) {
-		return false;
-	}
-	if (r == STORE_OK) {
-		a->flags.system = a->named.system;
-		r = store_keyword_bits(a->mbox, a->named.keywords, a->named.n, true,
-				       &a->flags.keywords);
-	}
-	if (r == STORE_OK) {
-		r = store_writer_new(s->base.env->store, slice_cstr(s->id.address), &a->writer, &e);
-	}
-	if (r != STORE_OK) {
-		imap_store_no(cmd, r, &e);
-	}
-	return r == STORE_OK;
+	return r == STORE_OK ? APPEND_OK : append_no(a, r, &e);
 }
 
-/* What follows the message must be the line's end (one message only). 0 or
- * <0. */
-CO_FN static int read_tail(struct imap_cmd *cmd)
+/* What stands before the message; with the first, the mailbox is opened, when
+ * its syntax is known to be right. */
+CO_FN static int options(struct append *a)
 {
-	struct imap *s = cmd->s;
-	struct slice line;
-	uint64_t n;
-	bool sync = true;
-	int r = conn_read_line(imap_conn(s), IMAP_LINE_MAX, &line);
+	struct imap_flags named = { 0 };
+	int r = APPEND_OK;
 
-	if (r < 0 || r == CONN_EOF) {
-		return r < 0 ? r : -ENOTCONN;
+	if (!parse_options(a, &named)) {
+		cur_fail(&a->cmd->c, -EINVAL);
+		return syntax(a);
 	}
-	if (r == CONN_LINE && line.n == 0) {
-		return 0;
+	if (!a->mbox) {
+		r = open_mailbox(a);
 	}
-	imap_bad(cmd, "One message at a time");
-	if (r != CONN_LINE || (imap_parse_literal_tail(line, &n, &sync) != 0 && !sync)) {
-		/* What comes next is not a command. */
-		imap_send_reply(cmd);
-		imap_bye(s, "Out of step");
+	if (r == APPEND_OK && a->n == APPEND_MESSAGES_MAX) {
+		imap_no(a->cmd, "[LIMIT] Too many messages");
+		r = APPEND_REFUSED;
 	}
-	return 0;
-}
-
-/* The reply says no: gets rid of the message. 0 or <0. */
-CO_FN static int refuse(struct imap_cmd *cmd)
-{
-	struct imap *s = cmd->s;
-	uint64_t max = 2 * store_message_max(s->base.env->store);
-	int r;
-
-	if (!cmd->literal) {
-		return 0;
-	}
-	if (cmd->literal_sync ? conn_has_input(imap_conn(s)) : cmd->literal_size > max) {
-		imap_send_reply(cmd);
-		imap_bye(s, "[TOOBIG] Message refused");
-		return 0;
-	}
-	if (cmd->literal_sync) {
-		return 0;
-	}
-	r = imap_drain(s, cmd->literal_size);
-	return r < 0 ? r : read_tail(cmd);
-}
-
-/* The message's octets. 0: all read, *result says if they were taken; <0. */
-CO_FN static int stream_in(struct append *a, int *result, bool *nul, struct err *e)
-{
-	struct conn *c = imap_conn(a->cmd->s);
-	_cleanup_(freep) char *piece = malloc(IMAP_CHUNK);
-	uint64_t left = a->cmd->literal_size;
-
-	if (!piece) {
-		return -ENOMEM;
-	}
-	while (left > 0) {
-		ssize_t n = conn_read_raw(c, piece, MIN(left, IMAP_CHUNK));
-		struct slice s;
-		if (n <= 0) {
-			return n == 0 ? -ENOTCONN : (int)n;
-		}
-		left -= (uint64_t)n;
-		s = slice_make(piece, (size_t)n);
-		*nul = *nul || slice_has_nul(s);
-		if (*result == STORE_OK) {
-			*result = store_writer_add(a->writer, s, e);
-		}
-	}
-	return 0;
-}
-
-/* The message is here: keeps it. */
-CO_FN static int keep(struct append *a, int result, bool nul, struct err *e)
-{
-	struct store_status st;
-	uint32_t uid = 0;
-
-	if (nul) {
-		return imap_no(a->cmd, "[CANNOT] Message holds a NUL");
-	}
-	if (result == STORE_OK) {
-		result = store_writer_end(a->writer, e);
-	}
-	if (result == STORE_OK) {
-		result = store_append(a->mbox, a->writer, a->flags, a->date, a->zone, &uid, e);
-	}
-	if (result == -EMSGSIZE) {
-		return imap_no(a->cmd, "[TOOBIG] Message is too large");
-	}
-	if (result != STORE_OK) {
-		return imap_store_no(a->cmd, result, e);
-	}
-	store_mailbox_get_status(a->mbox, &st);
-	return imap_ok(a->cmd, "[APPENDUID %u %u] Message kept", st.uidvalidity, uid);
-}
-
-CO_FN static int receive(struct append *a)
-{
-	struct imap_cmd *cmd = a->cmd;
-	struct err e = ERR_INIT;
-	int result = STORE_OK;
-	bool nul = false;
-	int r;
-
-	if (cmd->literal_sync) {
-		conn_write(imap_conn(cmd->s), S("+ Send the message\r\n"));
-	}
-	r = stream_in(a, &result, &nul, &e);
-	if (r == 0) {
-		r = read_tail(cmd);
-	}
-	if (r < 0 || cmd->bad) {
+	if (r != APPEND_OK) {
 		return r;
 	}
-	return keep(a, result, nul, &e);
+	r = store_keyword_bits(a->mbox, named.keywords, named.n, true, &a->next.flags.keywords);
+	return r == STORE_OK ? APPEND_OK : append_no(a, r, NULL);
 }
 
+CO_FN int append_messages(struct append *a)
+{
+	struct imap_cmd *cmd = a->cmd;
+
+	do {
+		struct arena_mark mark = arena_mark(&cmd->arena);
+		int r = options(a);
+		arena_reset(&cmd->arena, mark);
+		r = r == APPEND_OK ? message(a) : r;
+		r = r == APPEND_OK ? append_end(a) : r;
+		if (r != APPEND_OK) {
+			return r;
+		}
+	} while (cur_peek(&cmd->c) == ' ' && !a->replace);
+	return cur_end(&cmd->c) ? APPEND_OK : syntax(a);
+}
+
+/* All messages are here: keeps them. */
+CO_FN static int keep(struct append *a)
+{
+	struct store_status st;
+	struct err e = ERR_INIT;
+	uint32_t first;
+	int r = store_append_all(a->mbox, a->v, a->n, &e);
+
+	if (r != STORE_OK) {
+		return append_no(a, r, &e);
+	}
+	store_mailbox_get_status(a->mbox, &st);
+	first = a->v[0].uid;
+	if (a->n == 1) {
+		return imap_ok(a->cmd, "[APPENDUID %u %u] Message kept", st.uidvalidity, first);
+	}
+	return imap_ok(a->cmd, "[APPENDUID %u %u:%u] Messages kept", st.uidvalidity, first,
+		       a->v[a->n - 1].uid);
+}
+
+/* append = "APPEND" SP mailbox 1*append-message */
 CO_FN int imap_cmd_append(void *session, void *command)
 {
+	struct append a;
 	struct imap_cmd *cmd = command;
-	struct append a = { .cmd = cmd, .date = clock_wall() };
-	int r;
+	int r = APPEND_REFUSED;
 
 	(void)session;
-	if (parse_args(&a) && prepare(&a)) {
-		r = receive(&a);
-	} else {
-		r = refuse(cmd);
+	append_init(&a, cmd);
+	cur_sp(&cmd->c);
+	if (imap_mailbox_arg(cmd, &a.name)) {
+		r = append_messages(&a);
+		r = r == APPEND_OK ? keep(&a) : r;
 	}
-	store_writer_free(&a.writer);
-	store_mailbox_close(&a.mbox);
+	if (r == APPEND_REFUSED) {
+		r = append_refuse(&a);
+	}
+	append_fini(&a);
 	return r;
 }

@@ -176,6 +176,9 @@ CO_FN static int run(struct fetch *f, const uint32_t *seqs, size_t n)
 		return imap_no(cmd, "[UNAVAILABLE] Some messages could not be "
 				    "read");
 	}
+	if (f->unknown_cte) {
+		return imap_no(cmd, "[UNKNOWN-CTE] Some parts cannot be decoded");
+	}
 	if (f->gone) {
 		return imap_no(cmd, "[EXPUNGEISSUED] Some messages are gone");
 	}

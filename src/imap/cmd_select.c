@@ -32,6 +32,7 @@ CO_FN static int announce(struct imap *s, struct arena *a)
 	count = store_view_count(s->view);
 	modseq = store_view_modseq(s->view);
 	store_mailbox_get_status(s->mbox, &st);
+	imap_url_selected(s);
 	imap_view_flags(s, a);
 	conn_printf(c, "* %u EXISTS\r\n", count);
 	if (!imap_rev2(s)) {

@@ -8,14 +8,6 @@
 #include "imap/target.h"
 #include "imap/write.h"
 
-static uint64_t append_limit(const struct imap *s)
-{
-	uint64_t max = store_message_max(s->base.env->store);
-	uint64_t here = s->base.env->message_max;
-
-	return here && here < max ? here : max;
-}
-
 struct facts {
 	struct slice name;
 	unsigned items;
@@ -42,7 +34,7 @@ CO_FN int imap_status_facts(struct imap *s, struct slice name, unsigned items,
 	struct imap_target t;
 	int r;
 
-	*out = (struct status_facts){ .append_limit = append_limit(s) };
+	*out = (struct status_facts){ .append_limit = imap_append_max(s) };
 	if (items & STATUS_HIGHESTMODSEQ) {
 		imap_enable_condstore(s);
 	}

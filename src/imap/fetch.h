@@ -71,9 +71,10 @@ struct fetch {
 	struct slice *names;
 	size_t n_names; /* keywords */
 	struct buf line;
-	char *chunk; /* IMAP_CHUNK bytes of scratch */
-	bool gone;   /* a message could not be answered in full */
-	bool failed; /* for a reason that is ours */
+	char *chunk;	  /* IMAP_CHUNK bytes of scratch */
+	bool gone;	  /* a message could not be answered in full */
+	bool failed;	  /* for a reason that is ours */
+	bool unknown_cte; /* BINARY of what we cannot decode */
 };
 
 /* ---- fetch_items.c ------------------------------------------------------- */
@@ -92,6 +93,12 @@ void fetch_parse_items(struct fetch *f);
 /* One more item in front of the others, if it is not among them. */
 void fetch_imply(struct fetch *f, const struct fetch_kind *kind);
 bool fetch_asks(const struct fetch *f, const struct fetch_kind *kind);
+
+/* ---- fetch_binary.c ------------------------------------------------------ */
+
+extern const struct fetch_kind fetch_binary;
+extern const struct fetch_kind fetch_binary_peek;
+extern const struct fetch_kind fetch_binary_size;
 
 /* ---- cmd_fetch.c ---------------------------------------------------------- */
 

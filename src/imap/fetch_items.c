@@ -135,6 +135,7 @@ static const struct fetch_kind *const kinds[] = {
 	&fetch_flags,	      &fetch_uid,	  &fetch_date,	   &fetch_size,	   &fetch_envelope,
 	&fetch_body,	      &fetch_structure,	  &fetch_section,  &fetch_peek,	   &fetch_rfc822,
 	&fetch_rfc822_header, &fetch_rfc822_text,
+	&fetch_binary, &fetch_binary_peek, &fetch_binary_size,
 };
 
 static const struct {

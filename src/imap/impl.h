@@ -84,6 +84,7 @@ struct imap {
 	uint64_t modseq_said;	    /* highest MODSEQ since the last tagged reply */
 	bool modseq_due;	    /* VANISHED was said: HIGHESTMODSEQ follows */
 	uint64_t modseq_max;	    /* no HIGHESTMODSEQ above: flags were not told */
+	uint32_t url_keys;	    /* store_url_keys of mbox, as the client knows it */
 };
 
 struct imap_cmd {
@@ -343,6 +344,18 @@ CO_FN int imap_metadata_lines(struct imap_cmd *cmd, struct slice mailbox, const 
 /* NO [METADATA MAXSIZE]; read.c says it of literals that it refuses. */
 int imap_metadata_too_long(struct imap_cmd *cmd);
 
+/* ---- append_stream.c ------------------------------------------------------ */
+
+/* The largest message that APPEND takes (RFC 7889). */
+uint64_t imap_append_max(const struct imap *s);
+
+/* ---- cmd_url.c ------------------------------------------------------------ */
+
+/* A mailbox was selected: says how its URLs are authorised (RFC 4467 8). */
+CO_FN void imap_url_selected(struct imap *s);
+/* The same again if a key was taken back since. */
+CO_FN void imap_url_news(struct imap *s);
+
 /* ---- session.c ---------------------------------------------------------- */
 
 /* Does the account live on another loop than this? Notes where to. */
@@ -413,6 +426,10 @@ IMAP_HANDLER(imap_cmd_store);
 IMAP_HANDLER(imap_cmd_copy);
 IMAP_HANDLER(imap_cmd_move);
 IMAP_HANDLER(imap_cmd_notify);
+IMAP_HANDLER(imap_cmd_replace);
+IMAP_HANDLER(imap_cmd_genurlauth);
+IMAP_HANDLER(imap_cmd_resetkey);
+IMAP_HANDLER(imap_cmd_urlfetch);
 IMAP_HANDLER(imap_cmd_uid);
 
 #endif

@@ -8,8 +8,8 @@
  * allocated (THREATS IM-01..IM-04). A refused literal that the client sends
  * anyway ("+") is read and dropped; one too long for that ends the session. A
  * refused literal that waits for our "+" is answered with the tagged reply:
- * the client then does not send it. APPEND's message is left to its handler,
- * which streams it.
+ * the client then does not send it. Messages of APPEND and REPLACE are left to
+ * the handlers, which stream them.
  */
 #include <string.h>
 
@@ -108,19 +108,29 @@ CO_FN static bool parse_head(struct imap_cmd *cmd, struct slice line)
 	return cmd->verb != NULL;
 }
 
-/* Is the literal behind this text APPEND's message? Its first argument may
- * be a literal too: the name. */
+/* Is the literal behind this text for APPEND or REPLACE to stream? All are
+ * that come behind the mailbox's name, which may be a literal itself. */
 static bool is_message(const struct imap_cmd *cmd)
 {
 	struct cur c = cur_init(buf_slice(&cmd->text));
+	struct slice name;
 
-	if (cmd->verb->run != imap_cmd_append) {
-		return false;
-	}
 	imap_parse_tag(&c, IMAP_TAG_MAX);
 	cur_sp(&c);
-	imap_parse_atom(&c);
+	name = imap_parse_atom(&c);
 	cur_sp(&c);
+	if (cmd->verb->run == imap_cmd_uid) {
+		name = imap_parse_atom(&c);
+		cur_sp(&c);
+	}
+	if (slice_ieq(name, S("REPLACE")) && (cmd->s->state & IMAP_SELECTED)) {
+		if (!cur_opt(&c, '*')) {
+			imap_parse_atom(&c);
+		}
+		cur_sp(&c);
+	} else if (cmd->verb->run != imap_cmd_append) {
+		return false;
+	}
 	return cur_peek(&c) != '{' || slice_chr(cur_rest(&c), '\n') != SIZE_MAX;
 }
 

@@ -45,6 +45,9 @@ static const struct verb verbs[] = {
 	{ S("SETQUOTA"), IN, 0, 0, imap_cmd_setquota, "refused: for administrators" },
 	{ S("APPEND"), IN, 0, 0, imap_cmd_append, "puts a message into a mailbox" },
 	{ S("NOTIFY"), IN, 0, 0, imap_cmd_notify, "chooses what news is told (RFC 5465)" },
+	{ S("GENURLAUTH"), IN, 0, 0, imap_cmd_genurlauth, "authorises URLs (RFC 4467)" },
+	{ S("RESETKEY"), IN, 0, 0, imap_cmd_resetkey, "takes authorised URLs back" },
+	{ S("URLFETCH"), IN, 0, 0, imap_cmd_urlfetch, "what authorised URLs name" },
 	{ S("IDLE"), IN, 0, 0, imap_cmd_idle, "waits for news (RFC 2177)" },
 	{ S("CHECK"), SEL, 0, 0, imap_cmd_noop, "like NOOP" },
 	{ S("CLOSE"), SEL, VERB_NO_SYNC, 0, imap_cmd_close,
@@ -65,8 +68,10 @@ static const struct verb verbs[] = {
 	{ S("COPY"), SEL, IMAP_VERB_UID, 0, imap_cmd_copy, "copies messages to a mailbox" },
 	{ S("MOVE"), SEL, IMAP_VERB_UID | IMAP_VERB_OWN, 0, imap_cmd_move,
 	  "moves messages to a mailbox (RFC 6851)" },
+	{ S("REPLACE"), SEL, IMAP_VERB_UID, 0, imap_cmd_replace,
+	  "puts a message in place of another (RFC 8508)" },
 	{ S("UID"), SEL, 0, 0, imap_cmd_uid,
-	  "COPY, EXPUNGE, FETCH, MOVE, SEARCH, SORT, STORE, THREAD by UID" },
+	  "COPY, EXPUNGE, FETCH, MOVE, REPLACE, SEARCH, SORT, STORE, THREAD by UID" },
 };
 
 const struct verb *imap_verbs(size_t *n_out)

@@ -155,6 +155,7 @@ CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool wi
 		s->modseq_max = MIN(s->modseq_max, before);
 	}
 	imap_contexts_expunged(s, &d);
+	imap_url_news(s);
 	tell_expunged(s, &d);
 	tell_counts(s, &d);
 	if (d.keywords_changed || s->rights_told != selected_rights(s)) {
