@@ -9,6 +9,7 @@
  */
 #include "imap/append.h"
 #include "imap/octets.h"
+#include "imap/target.h"
 #include "imap/url.h"
 
 /* NO [BADURL "url"]; what would not fit into a response code is %-encoded. */
@@ -36,6 +37,9 @@ static bool full_name(struct append *a, const struct imap_url *u, struct slice *
 	struct buf b = BUF_INIT(2 * IMAP_URL_MAX);
 	bool ok;
 
+	if (!u->rooted && s->lender) {
+		return false; /* beside another's mailbox */
+	}
 	if (!u->rooted && s->mbox) {
 		struct slice base = store_mailbox_name(s->mbox);
 		size_t at = slice_rchr(base, '/');
@@ -54,7 +58,8 @@ CO_FN static int open_mailbox(struct append *a, const struct imap_url *u,
 {
 	struct slice name;
 
-	if (!full_name(a, u, &name)) {
+	/* Not while another's mailbox is selected on another loop. */
+	if (!full_name(a, u, &name) || !a->cmd->s->account) {
 		return STORE_NOTFOUND;
 	}
 	return store_mailbox_open(a->cmd->s->account, name, out, &a->e);
@@ -138,7 +143,8 @@ CO_FN int append_url(struct append *a, struct slice text)
 	if (u.mailbox.p) {
 		r = open_mailbox(a, &u, &m);
 	} else {
-		r = a->cmd->s->mbox ? STORE_OK : STORE_NOTFOUND;
+		r = a->cmd->s->mbox && imap_may(a->cmd->s, STORE_RIGHT_READ) ? STORE_OK
+									     : STORE_NOTFOUND;
 	}
 	if (r == STORE_OK) {
 		done = copy_from(a, m ? m : a->cmd->s->mbox, &u, &r);

@@ -8,6 +8,7 @@
  */
 #include "imap/append.h"
 #include "imap/parse.h"
+#include "imap/target.h"
 
 /* The message that goes. True; false with the reply set. */
 static bool parse_old(struct append *a)
@@ -28,8 +29,12 @@ static bool parse_old(struct append *a)
 	cur_sp(&cmd->c);
 	if (cmd->c.err) {
 		imap_syntax(cmd);
+	} else if (!cmd->uid && (s->enabled & IMAP_EN_UIDONLY)) {
+		imap_bad(cmd, "[UIDREQUIRED] Messages have no numbers here");
 	} else if (s->readonly) {
 		imap_no(cmd, "[READ-ONLY] Mailbox is read-only");
+	} else if (!imap_may(s, STORE_RIGHT_DELETEMSG | STORE_RIGHT_EXPUNGE)) {
+		imap_no(cmd, "[NOPERM] Not permitted");
 	} else if (seq > count || (seq == 0 && !cmd->uid)) {
 		imap_bad(cmd, "No message has that number");
 	} else if (seq == 0) {

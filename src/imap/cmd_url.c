@@ -16,6 +16,7 @@
 #include "base/rand.h"
 #include "imap/octets.h"
 #include "imap/parse.h"
+#include "imap/target.h"
 #include "imap/url.h"
 #include "imap/urlauth.h"
 #include "imap/write.h"
@@ -79,15 +80,36 @@ static bool is_own(const struct imap *s, const struct imap_url *u)
 	return ok;
 }
 
+/* A key of one of the user's own mailboxes, on the loop of the account. */
+struct key_job {
+	struct slice name;
+	bool reset;
+	unsigned char key[STORE_URL_KEY];
+	struct err e;
+};
+
+static int take_key(struct store_account *a, void *arg)
+{
+	struct key_job *j = arg;
+	struct store_mailbox *m = NULL;
+
+	co_enter();
+	int r = store_mailbox_open(a, j->name, &m, &j->e);
+
+	if (r == STORE_OK) {
+		r = j->reset ? store_url_key_reset(m, &j->e)
+			     : store_url_key(m, true, j->key, &j->e);
+	}
+	store_mailbox_close(&m);
+	return r;
+}
+
 /* Adds the URL with its token. True; false with the reply set. */
 CO_FN static bool authorise(struct imap_cmd *cmd, struct slice text, struct buf *out)
 {
 	struct imap *s = cmd->s;
-	struct store_mailbox *m = NULL;
-	unsigned char key[STORE_URL_KEY];
+	struct key_job j = { .e = ERR_INIT };
 	char token[URLAUTH_TOKEN];
-	struct err e = ERR_INIT;
-	struct slice name;
 	struct imap_url u;
 	int r;
 
@@ -101,22 +123,20 @@ CO_FN static bool authorise(struct imap_cmd *cmd, struct slice text, struct buf 
 		imap_bad(cmd, "Owner's name is missing in the URL");
 	} else if (!is_own(s, &u)) {
 		imap_bad(cmd, "URL is of another user");
-	} else if (!imap_mailbox_canon(&cmd->arena, u.mailbox, true, &name)) {
+	} else if (!imap_mailbox_canon(&cmd->arena, u.mailbox, true, &j.name)) {
 		imap_bad(cmd, "No such mailbox");
 	}
 	if (cmd->reply.n) {
 		return false;
 	}
-	r = store_mailbox_open(s->account, name, &m, &e);
-	r = r ? r : store_url_key(m, true, key, &e);
-	store_mailbox_close(&m);
+	r = imap_on_account(s, s->id.account, take_key, &j, &j.e);
 	if (r == STORE_NOTFOUND || r == STORE_GONE) {
 		imap_bad(cmd, "No such mailbox");
 	} else if (r != STORE_OK) {
-		imap_store_no(cmd, r, &e);
+		imap_store_no(cmd, r, &j.e);
 	} else {
 		struct buf full = BUF_INIT(2 * IMAP_URL_MAX);
-		urlauth_token(key, u.rump, token);
+		urlauth_token(j.key, u.rump, token);
 		buf_add(&full, u.rump);
 		buf_adds(&full, ":internal:");
 		buf_add(&full, slice_make(token, sizeof(token)));
@@ -162,16 +182,19 @@ CO_FN int imap_cmd_genurlauth(void *session, void *command)
 
 /* ---- RESETKEY -------------------------------------------------------------- */
 
+static int drop_keys(struct store_account *a, void *arg)
+{
+	co_enter();
+	return store_url_keys_drop(a, arg);
+}
+
 CO_FN static int reset_mailbox(struct imap_cmd *cmd, struct slice name)
 {
-	struct store_mailbox *m = NULL;
-	struct err e = ERR_INIT;
-	int r = store_mailbox_open(cmd->s->account, name, &m, &e);
+	struct key_job j = { .name = name, .reset = true, .e = ERR_INIT };
+	int r = imap_on_account(cmd->s, cmd->s->id.account, take_key, &j, &j.e);
 
-	r = r ? r : store_url_key_reset(m, &e);
-	store_mailbox_close(&m);
 	if (r != STORE_OK) {
-		return imap_store_no(cmd, r, &e);
+		return imap_store_no(cmd, r, &j.e);
 	}
 	return imap_ok(cmd, "[URLMECH INTERNAL] Its key is new");
 }
@@ -187,7 +210,7 @@ CO_FN int imap_cmd_resetkey(void *session, void *command)
 	int r;
 
 	if (cur_done(&cmd->c)) {
-		r = store_url_keys_drop(s->account, &e);
+		r = imap_on_account(s, s->id.account, drop_keys, &e, &e);
 		return r == STORE_OK ? imap_ok(cmd, "All keys are removed")
 				     : imap_store_no(cmd, r, &e);
 	}
@@ -418,10 +441,15 @@ CO_FN int imap_cmd_urlfetch(void *session, void *command)
 
 CO_FN static void tell_mechanisms(struct imap *s)
 {
-	/* Only the user's own mailboxes have keys for them. */
-	if (store_mailbox_account(s->mbox) == s->account && imap_privacy(s)) {
+	if (imap_privacy(s)) {
 		conn_write(imap_conn(s), S("* OK [URLMECH INTERNAL] URLs can be authorised\r\n"));
 	}
+}
+
+/* Only the user's own mailboxes have keys for them. */
+static bool own_selected(const struct imap *s)
+{
+	return s->account && store_mailbox_account(s->mbox) == s->account;
 }
 
 CO_FN void imap_url_selected(struct imap *s)
@@ -430,7 +458,7 @@ CO_FN void imap_url_selected(struct imap *s)
 	struct err e = ERR_INIT;
 
 	s->url_keys = store_url_keys(s->mbox);
-	if (store_url_key(s->mbox, false, key, &e) == STORE_OK) {
+	if (own_selected(s) && store_url_key(s->mbox, false, key, &e) == STORE_OK) {
 		tell_mechanisms(s);
 	}
 }
@@ -439,6 +467,8 @@ CO_FN void imap_url_news(struct imap *s)
 {
 	if (s->url_keys != store_url_keys(s->mbox)) {
 		s->url_keys = store_url_keys(s->mbox);
-		tell_mechanisms(s);
+		if (own_selected(s)) {
+			tell_mechanisms(s);
+		}
 	}
 }

@@ -131,11 +131,11 @@ static const struct fetch_kind fetch_rfc822_text = { S("RFC822.TEXT"), FETCH_SEE
 						     parse_rfc822_text, put_section };
 
 static const struct fetch_kind *const kinds[] = {
-	&fetch_savedate,      &fetch_emailid,	  &fetch_threadid, &fetch_preview, &fetch_modseq,
-	&fetch_flags,	      &fetch_uid,	  &fetch_date,	   &fetch_size,	   &fetch_envelope,
-	&fetch_body,	      &fetch_structure,	  &fetch_section,  &fetch_peek,	   &fetch_rfc822,
-	&fetch_rfc822_header, &fetch_rfc822_text,
-	&fetch_binary, &fetch_binary_peek, &fetch_binary_size,
+	&fetch_savedate,    &fetch_emailid,  &fetch_threadid,	 &fetch_preview,
+	&fetch_modseq,	    &fetch_flags,    &fetch_uid,	 &fetch_date,
+	&fetch_size,	    &fetch_envelope, &fetch_body,	 &fetch_structure,
+	&fetch_section,	    &fetch_peek,     &fetch_rfc822,	 &fetch_rfc822_header,
+	&fetch_rfc822_text, &fetch_binary,   &fetch_binary_peek, &fetch_binary_size,
 };
 
 static const struct {
