@@ -27,6 +27,8 @@ static const struct {
 	{ S("LITERAL+"), IN, 0 },
 	{ S("ID"), ANY, 0 },
 	{ S("ENABLE"), ANY, 0 },
+	{ S("COMPRESS=DEFLATE"), IN, 0 },
+	{ S("UNAUTHENTICATE"), IN, 0 },
 	{ S("IDLE"), IN, 0 },
 	{ S("NAMESPACE"), IN, 0 },
 	{ S("CHILDREN"), IN, 0 },
@@ -73,6 +75,15 @@ static const struct {
 	/* clang-format on */
 };
 
+/* Is this row of the table to be told now? */
+static bool announced(const struct imap *s, size_t i)
+{
+	if (slice_eq(caps[i].name, S("COMPRESS=DEFLATE")) && s->base.conn.compressed) {
+		return false; /* RFC 4978 has no second time */
+	}
+	return caps[i].states & s->state;
+}
+
 /* " AUTH=X" for each mechanism. */
 static void add_mechanisms(struct buf *out)
 {
@@ -92,7 +103,7 @@ void imap_capabilities(const struct imap *s, struct buf *out)
 	size_t start = out->n;
 
 	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
-		if (caps[i].states & s->state) {
+		if (announced(s, i)) {
 			if (out->n > start) {
 				buf_addc(out, ' ');
 			}

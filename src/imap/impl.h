@@ -365,6 +365,13 @@ CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how);
 /* After a failed one; ends the session at the limit. r: an auth_result or
  * -errno. */
 CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user);
+/*
+ * Back to how the session was before its login: mailbox, account, and all that
+ * was enabled, saved or asked for. On the session's loop.
+ */
+void imap_forget(struct imap *s);
+/* The time to log in begins (again). */
+void imap_login_timer(struct imap *s);
 /* May passwords be sent as things are? */
 bool imap_privacy(const struct imap *s);
 /* Shutting down: BYE was said, true. */
@@ -391,6 +398,8 @@ IMAP_HANDLER(imap_cmd_namespace);
 IMAP_HANDLER(imap_cmd_starttls);
 IMAP_HANDLER(imap_cmd_login);
 IMAP_HANDLER(imap_cmd_authenticate);
+IMAP_HANDLER(imap_cmd_compress);
+IMAP_HANDLER(imap_cmd_unauthenticate);
 IMAP_HANDLER(imap_cmd_select);
 IMAP_HANDLER(imap_cmd_examine);
 IMAP_HANDLER(imap_cmd_close);

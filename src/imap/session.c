@@ -120,6 +120,24 @@ CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user)
 	return 0;
 }
 
+void imap_login_timer(struct imap *s)
+{
+	int64_t ms = s->base.env->login_timeout_ms;
+
+	s->login_deadline = clock_in_ms(ms ? ms : IMAP_LOGIN_MS);
+}
+
+/* All that a login brings into struct imap goes here, or the next user of the
+ * connection meets it. */
+void imap_forget(struct imap *s)
+{
+	imap_unselect(s);
+	store_account_close(&s->account);
+	s->state = IMAP_NOTAUTH;
+	s->enabled = 0;
+	s->id = (struct auth_identity){ .account = 0 };
+}
+
 /* ---- commands ----------------------------------------------------------------- */
 
 /* Counts a BAD; ends the session when there are too many. */
@@ -268,6 +286,10 @@ CO_FN static void say_end(struct imap *s, int r)
 		c->err = 0;
 		c->timeout_ms = IMAP_BYE_MS;
 		imap_bye(s, "Logged out for inactivity");
+	} else if (r == -EPROTO && c->compressed) {
+		c->err = 0; /* it is their side that is damaged */
+		c->timeout_ms = IMAP_BYE_MS;
+		imap_bye(s, "Not compressed data, or too much of it");
 	}
 	conn_log(c, LOG_INFO, "imap.end", LOG_C("user", s->id.address),
 		 LOG_I("in", c->s ? c->s->bytes_in : 0), LOG_I("out", c->s ? c->s->bytes_out : 0),
@@ -277,13 +299,11 @@ CO_FN static void say_end(struct imap *s, int r)
 CO_FN static int imap_run(struct session *session)
 {
 	struct imap *s = self(session);
-	const struct proto_env *env = session->env;
 	int r = 0;
 
 	co_enter();
 	if (!s->greeted) {
-		s->login_deadline =
-			clock_in_ms(env->login_timeout_ms ? env->login_timeout_ms : IMAP_LOGIN_MS);
+		imap_login_timer(s);
 		s->base.conn.timeout_ms = IMAP_LOGIN_MS;
 		greet(s);
 	}

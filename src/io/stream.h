@@ -3,7 +3,8 @@
  *
  * Sessions know only this. Kinds: sock (TCP and unix sockets), tls (over a
  * sock), mem (for tests and fuzzers: no socket, loop or timer needed), limit
- * (a cap on what may be read), and the dot decoder and encoder of dot.h.
+ * (a cap on what may be read), deflate (deflate.h), and the dot decoder and
+ * encoder of dot.h.
  * A stream is used by one coroutine at a time. Deadlines are monotonic and
  * apply to each call from then on until set again.
  *

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/rand.h"
+#include "io/deflate.h"
 
 #define READ_STEP 4096
 #define IN_MAX (256u * 1024)  /* more than any line limit */
@@ -308,6 +309,50 @@ int conn_starttls(struct conn *c, struct err *e)
 	c->s = tls;
 	c->tls_active = true;
 	return 0;
+}
+
+int conn_compress(struct conn *c)
+{
+	struct slice behind = slice_from(buf_slice(&c->in), c->taken);
+	struct stream *packed = NULL;
+	int r = conn_flush(c);
+
+	assert(!c->compressed);
+	if (r < 0) {
+		return r;
+	}
+	if (stream_is_deflate(c->s)) {
+		r = stream_deflate_again(c->s, behind);
+	} else {
+		r = stream_deflate_new(&c->s, behind, &packed);
+		c->s = packed;
+	}
+	c->taken = 0;
+	c->scanned = 0;
+	buf_fini(&c->in);
+	if (r < 0) {
+		return failed(c, r);
+	}
+	c->compressed = true;
+	return 0;
+}
+
+int conn_compress_end(struct conn *c)
+{
+	int r = c->err;
+
+	assert(c->compressed);
+	forget_line(c);
+	if (r == 0 && c->in.n > 0) {
+		r = -EPROTO;
+	}
+	if (r == 0) {
+		stream_set_deadline(c->s, clock_in_ms(c->timeout_ms));
+		r = stream_deflate_stop(c->s, buf_slice(&c->out));
+		buf_reset(&c->out);
+		c->compressed = false;
+	}
+	return failed(c, r);
 }
 
 int conn_idle(struct conn *c, struct co_event *ev, int64_t deadline)

@@ -38,6 +38,7 @@ struct conn {
 	struct buf out;	     /* replies not yet written */
 	struct tls_ctx *tls; /* for STARTTLS; NULL: none offered */
 	bool tls_active;
+	bool compressed; /* DEFLATE is between the session and c->s's socket */
 	struct tls_info tls_info;
 	struct net_addr peer;
 	struct net_addr local;
@@ -88,6 +89,18 @@ CO_FN int conn_flush(struct conn *c);
  * 0, or -errno with *e: the connection is then useless.
  */
 CO_FN int conn_starttls(struct conn *c, struct err *e);
+/*
+ * Compression both ways (RFC 4978): flushes what was said so far, takes what
+ * is buffered behind the last line as compressed. Not while c->compressed.
+ * 0 or -errno, and c->err: the connection is then useless.
+ */
+CO_FN int conn_compress(struct conn *c);
+/*
+ * The end of it (RFC 8437): what was said so far goes out as the last that is
+ * compressed. The client's ends with the last line that was read; if it has
+ * sent more in the same block, -EPROTO. Only while c->compressed.
+ */
+CO_FN int conn_compress_end(struct conn *c);
 /* Waits for input or ev; frees buffers and trims the stack while waiting.
  * STREAM_READY, STREAM_EVENT, -ETIMEDOUT, -ECANCELED, -errno. */
 CO_FN int conn_idle(struct conn *c, struct co_event *ev, int64_t deadline);

@@ -204,6 +204,61 @@ static void errors_stick(void **state)
 	rig_fini(&r);
 }
 
+/* What stands behind the line that asks for it is compressed already; after its
+ * end what the client has sent is as it is again. (Stored blocks are plain to
+ * read.) */
+static void compression_begins_and_ends_behind_a_line(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct rig r;
+		char byte;
+
+		rig_init(&r,
+			 S("GO\r\n\x00\x05\x00\xfa\xff"
+			   "one\r\n\x00\x06\x00\xf9\xff"
+			   "STOP\r\n"
+			   "plain\r\nGO\r\n\x00\x01\x00\xfe\xff"
+			   "x"),
+			 steps[i]);
+		expect_line(&r, CONN_LINE, S("GO"));
+		conn_write(&r.c, S("yes\r\n"));
+		assert_int_equal(conn_compress(&r.c), 0);
+		assert_slice(buf_slice(&r.output), S("yes\r\n"));
+		expect_line(&r, CONN_LINE, S("one"));
+		expect_line(&r, CONN_LINE, S("STOP"));
+		assert_int_equal(conn_compress_end(&r.c), 0);
+		buf_reset(&r.output);
+		expect_line(&r, CONN_LINE, S("plain"));
+		conn_write(&r.c, S("clear\r\n"));
+		expect_line(&r, CONN_LINE, S("GO"));
+		assert_int_equal(conn_compress(&r.c), 0);
+		assert_slice(buf_slice(&r.output), S("clear\r\n"));
+		assert_int_equal(conn_read_raw(&r.c, &byte, 1), 1);
+		assert_int_equal(byte, 'x');
+		rig_fini(&r);
+	}
+}
+
+static void nothing_compressed_behind_the_end(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r,
+		 S("GO\r\n\x00\x08\x00\xf7\xff"
+		   "STOP\r\nX"),
+		 0);
+	expect_line(&r, CONN_LINE, S("GO"));
+	assert_int_equal(conn_compress(&r.c), 0);
+	expect_line(&r, CONN_LINE, S("STOP"));
+#ifndef ONE_BYTE_IO /* where it has not been read yet */
+	assert_int_equal(conn_compress_end(&r.c), -EPROTO);
+	assert_int_equal(r.c.err, -EPROTO);
+#endif
+	rig_fini(&r);
+}
+
 static void verbs_are_found_in_any_case(void **state)
 {
 	static const struct verb table[] = {
@@ -230,6 +285,8 @@ int main(void)
 		cmocka_unit_test(replies_wait_for_the_pipeline),
 		cmocka_unit_test(big_output_flushes_itself),
 		cmocka_unit_test(errors_stick),
+		cmocka_unit_test(compression_begins_and_ends_behind_a_line),
+		cmocka_unit_test(nothing_compressed_behind_the_end),
 		cmocka_unit_test(verbs_are_found_in_any_case),
 	};
 
