@@ -107,7 +107,7 @@ static struct stream *over_mem(struct slice input, struct buf *output, size_t st
 /* Text that refers to itself, and some that cannot be compressed. */
 static void make_text(struct buf *out)
 {
-	unsigned char noise[5000];
+	static unsigned char noise[5000];
 
 	for (int i = 0; i < 3000; i++) {
 		buf_printf(out, "a%d FETCH %d (FLAGS BODY.PEEK[HEADER])\r\n", i, i * i);
@@ -171,7 +171,7 @@ static void test_the_peer_ends(void **state)
 static void refuses(struct slice input, size_t *given)
 {
 	struct stream *s = over_mem(input, NULL, 0, S(""));
-	char b[16384];
+	static char b[16384];
 	ssize_t r;
 
 	co_enter();
@@ -413,7 +413,7 @@ CO_FN static void we_hear(struct ends *e, struct slice text)
 CO_FN static void we_say(struct ends *e, struct slice text)
 {
 	struct buf got = BUF_INIT(1u << 20);
-	char b[4096];
+	static char b[4096];
 
 	assert_int_equal(stream_write(e->s, text), 0);
 	while (got.n < text.n) {
