@@ -214,6 +214,7 @@ static void compression_begins_and_ends_behind_a_line(void **state)
 		struct rig r;
 		char byte;
 
+		co_enter();
 		rig_init(&r,
 			 S("GO\r\n\x00\x05\x00\xfa\xff"
 			   "one\r\n\x00\x06\x00\xf9\xff"
@@ -245,6 +246,7 @@ static void nothing_compressed_behind_the_end(void **state)
 	struct rig r;
 
 	(void)state;
+	co_enter();
 	rig_init(&r,
 		 S("GO\r\n\x00\x08\x00\xf7\xff"
 		   "STOP\r\nX"),
