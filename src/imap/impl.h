@@ -369,7 +369,7 @@ CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user);
  * Back to how the session was before its login: mailbox, account, and all that
  * was enabled, saved or asked for. On the session's loop.
  */
-void imap_forget(struct imap *s);
+CO_FN void imap_forget(struct imap *s);
 /* The time to log in begins (again). */
 void imap_login_timer(struct imap *s);
 /* May passwords be sent as things are? */

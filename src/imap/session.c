@@ -131,6 +131,7 @@ void imap_login_timer(struct imap *s)
  * connection meets it. */
 void imap_forget(struct imap *s)
 {
+	imap_notify_end(s);
 	imap_unselect(s);
 	store_account_close(&s->account);
 	s->state = IMAP_NOTAUTH;
