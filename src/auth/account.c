@@ -11,18 +11,57 @@
 
 /* ---- names: writing -------------------------------------------------------- */
 
+static void add_keys(struct buf *v, enum dir_more kind, enum scram_hash h,
+		     const struct scram_keys *k)
+{
+	struct buf one = BUF_INIT(256);
+
+	if (k->rounds == 0) {
+		return;
+	}
+	buf_varint(&one, k->rounds);
+	buf_vbytes(&one, slice_make((const char *)k->salt, k->salt_n));
+	buf_vbytes(&one, slice_make((const char *)k->stored, scram_len(h)));
+	buf_vbytes(&one, slice_make((const char *)k->server, scram_len(h)));
+	buf_put8(v, (uint8_t)kind);
+	buf_vbytes(v, buf_slice(&one));
+	if (one.err) {
+		v->err = one.err;
+	} else {
+		explicit_bzero(one.p, one.n);
+	}
+	buf_fini(&one);
+}
+
+static void add_more(struct buf *v, const struct account_row *row)
+{
+	add_keys(v, DIR_SCRAM_SHA256, SCRAM_SHA256, &row->scram[SCRAM_SHA256]);
+	add_keys(v, DIR_SCRAM_SHA1, SCRAM_SHA1, &row->scram[SCRAM_SHA1]);
+	if (row->hidden[0]) {
+		buf_put8(v, DIR_HIDDEN);
+		buf_vbytes(v, slice_cstr(row->hidden));
+	}
+}
+
+/* Version 2 only where it must be: what an older program can read stays so. */
+static bool has_more(const struct account_row *row)
+{
+	return row->scram[SCRAM_SHA256].rounds || row->scram[SCRAM_SHA1].rounds || row->hidden[0];
+}
+
 static void put_account(struct kv_batch *b, struct slice local, const struct account_row *row)
 {
 	struct dir_key k = dir_key('N', local);
 	struct dir_key ik = dir_id_key(row->id);
-	struct buf v = BUF_INIT(1024);
+	struct buf v = BUF_INIT(2048);
 
-	buf_put8(&v, DIR_ROW_VERSION);
+	buf_put8(&v, has_more(row) ? DIR_ACCOUNT_VERSION : DIR_ROW_VERSION);
 	buf_put8(&v, NAME_ACCOUNT);
 	buf_put64le(&v, row->id);
 	buf_varint(&v, (uint64_t)row->created);
 	buf_put8(&v, row->disabled ? DIR_DISABLED : 0);
 	buf_vbytes(&v, slice_cstr(row->phc));
+	add_more(&v, row);
 	dir_put(b, &k, &v);
 	if (v.p) {
 		explicit_bzero(v.p, v.n);
@@ -119,20 +158,26 @@ static int canon_password(struct slice in, struct buf *out, struct err *e)
 	return 0;
 }
 
-CO_FN static int make_phc(struct auth *a, struct slice password, char phc[AUTH_PHC_MAX],
-			  struct err *e)
+/* What is kept instead of the password, into the row. */
+CO_FN static int make_secrets(struct auth *a, const struct addr *at, struct slice password,
+			      struct account_row *row, struct err *e)
 {
 	struct buf pw = BUF_INIT(4 * AUTH_PASSWORD_MAX);
 	int r = canon_password(password, &pw, e);
 
-	if (r == 0) {
-		r = password_hash(&a->passwords, buf_slice(&pw), phc);
-		if (r == AUTH_BUSY) {
-			err_set(e, r, "too many passwords are being hashed", NULL);
-		} else if (r < 0) {
-			err_set(e, r, "cannot hash the password", NULL);
-		}
+	if (r != 0) {
+		goto out;
 	}
+	r = password_hash(&a->passwords, buf_slice(&pw), row->phc);
+	if (r == 0 && a->scram) {
+		r = login_keys(a, slice_make(at->text, at->n), password, row->scram);
+	}
+	if (r == AUTH_BUSY) {
+		err_set(e, r, "too many passwords are being hashed", NULL);
+	} else if (r < 0) {
+		err_set(e, r, "cannot hash the password", NULL);
+	}
+out:
 	if (pw.p) {
 		explicit_bzero(pw.p, pw.cap);
 	}
@@ -182,7 +227,7 @@ int auth_account_add(struct auth *a, struct slice address, struct slice password
 	}
 	r = place_free(a, &p, e);
 	if (r == 0) {
-		r = make_phc(a, password, row.phc, e);
+		r = make_secrets(a, &p.at, password, &row, e);
 	}
 	if (r == 0) {
 		r = dir_take_account_id(a, &row.id, e);
@@ -190,10 +235,10 @@ int auth_account_add(struct auth *a, struct slice address, struct slice password
 	if (r == 0) {
 		r = insert_account(a, &p, &row, e);
 	}
-	explicit_bzero(row.phc, sizeof(row.phc));
 	if (r == 0 && id_out) {
 		*id_out = row.id;
 	}
+	explicit_bzero(&row, sizeof(row));
 	return r;
 }
 
@@ -238,6 +283,7 @@ int auth_account_get(struct auth *a, struct slice address, struct arena *arena,
 			.address = arena_dup(arena, slice_make(p.at.text, p.at.n)),
 			.disabled = p.row.disabled,
 			.created = p.row.created,
+			.hidden = arena_dup(arena, slice_cstr(p.row.hidden)),
 		};
 		r = arena_err(arena);
 	}
@@ -245,9 +291,9 @@ int auth_account_get(struct auth *a, struct slice address, struct arena *arena,
 	return r;
 }
 
-/* Reads the account, lets fn change its row, writes it. */
+/* Reads the account, lets fn change its row, writes it if that gave 0. */
 CO_FN static int update_account(struct auth *a, struct slice address,
-				void (*fn)(struct account_row *row, const void *arg),
+				int (*fn)(struct account_row *row, const void *arg),
 				const void *arg, struct err *e)
 {
 	for (int i = 0; i < AUTH_RETRIES; i++) {
@@ -255,11 +301,11 @@ CO_FN static int update_account(struct auth *a, struct slice address,
 		struct place p = { .kind = NAME_NONE };
 		int r = place_account(a, address, &p, e);
 
+		r = r ? r : fn(&p.row, arg);
 		if (r != 0) {
 			place_wipe(&p);
 			return r;
 		}
-		fn(&p.row, arg);
 		b = dir_batch(p.d.id, p.d.version);
 		put_account(b, p.at.local, &p.row);
 		place_wipe(&p);
@@ -271,32 +317,77 @@ CO_FN static int update_account(struct auth *a, struct slice address,
 	return dir_contended(e);
 }
 
-static void set_phc(struct account_row *row, const void *arg)
+/* All of them: what belonged to the old password goes with it. */
+static int set_secrets(struct account_row *row, const void *arg)
 {
-	memcpy(row->phc, arg, sizeof(row->phc));
+	const struct account_row *fresh = arg;
+
+	memcpy(row->phc, fresh->phc, sizeof(row->phc));
+	memcpy(row->scram, fresh->scram, sizeof(row->scram));
+	return 0;
 }
 
 int auth_account_password(struct auth *a, struct slice address, struct slice password,
 			  struct err *e)
 {
-	char phc[AUTH_PHC_MAX] = "";
+	struct account_row fresh = { 0 };
 	struct place p = { .kind = NAME_NONE };
 	int r = place_account(a, address, &p, e);
 
 	place_wipe(&p);
 	if (r == 0) {
-		r = make_phc(a, password, phc, e);
+		r = make_secrets(a, &p.at, password, &fresh, e);
 	}
 	if (r == 0) {
-		r = update_account(a, address, set_phc, phc, e);
+		r = update_account(a, address, set_secrets, &fresh, e);
 	}
-	explicit_bzero(phc, sizeof(phc));
+	explicit_bzero(&fresh, sizeof(fresh));
 	return r;
 }
 
-static void set_disabled(struct account_row *row, const void *arg)
+struct more_keys {
+	const char *phc;
+	const struct scram_keys *keys;
+};
+
+static int set_keys(struct account_row *row, const void *arg)
+{
+	const struct more_keys *m = arg;
+
+	if (strcmp(row->phc, m->phc) != 0) {
+		return AUTH_NOTFOUND; /* the password was changed meanwhile */
+	}
+	memcpy(row->scram, m->keys, sizeof(row->scram));
+	return 0;
+}
+
+int account_add_keys(struct auth *a, struct slice address, const char *phc,
+		     const struct scram_keys keys[SCRAM_HASHES])
+{
+	struct more_keys m = { phc, keys };
+
+	return update_account(a, address, set_keys, &m, NULL);
+}
+
+static int set_hidden(struct account_row *row, const void *arg)
+{
+	const struct slice *names = arg;
+
+	return slice_copy(*names, row->hidden, sizeof(row->hidden));
+}
+
+int auth_account_hide(struct auth *a, struct slice address, struct slice names, struct err *e)
+{
+	if (names.n > AUTH_HIDDEN_MAX || !slice_is_printable(names)) {
+		return err_set(e, AUTH_INVALID, "too many names to hide", NULL);
+	}
+	return update_account(a, address, set_hidden, &names, e);
+}
+
+static int set_disabled(struct account_row *row, const void *arg)
 {
 	row->disabled = *(const bool *)arg;
+	return 0;
 }
 
 int auth_account_disable(struct auth *a, struct slice address, bool disabled, struct err *e)

@@ -22,6 +22,7 @@
 #define AUTH_PASSWORD_MAX 1024
 
 struct kv;
+struct stream;
 struct auth;
 
 struct auth_opts {
@@ -29,9 +30,12 @@ struct auth_opts {
 	uint32_t argon_memory_kib; /* 0: 65536 */
 	uint32_t argon_passes;	   /* 0: 3 */
 	bool no_delays;		   /* tests: failure delays are counted only */
+	bool scram;		   /* SCRAM is offered, and what it needs is kept */
 };
 CO_FN int auth_open(const struct auth_opts *o, struct auth **out, struct err *e);
 void auth_close(struct auth **ap);
+/* Switches SCRAM on. For auth_open, and tests. 0 or -errno with *e. */
+CO_FN int auth_scram_on(struct auth *a, struct err *e);
 
 /* ---- addresses ---------------------------------------------------------- */
 
@@ -73,8 +77,10 @@ enum auth_result {
 	AUTH_BUSY = 2,	 /* too many at once or throttled: 454 4.7.0 */
 	AUTH_EXISTS = 3,
 	AUTH_NOTFOUND = 4,
-	AUTH_INVALID = 5, /* bad address, domain or password; *e says what */
-	AUTH_NOTEMPTY = 6 /* the domain still has accounts or aliases */
+	AUTH_INVALID = 5,  /* bad address, domain or password; *e says what */
+	AUTH_NOTEMPTY = 6, /* the domain still has accounts or aliases */
+	AUTH_DENIED = 7	   /* the right password, for another account than
+			      authzid: may not */
 };
 
 CO_FN int auth_domain_add(struct auth *a, struct slice domain, struct err *e);
@@ -89,7 +95,8 @@ struct auth_account {
 	uint64_t id;
 	struct slice address; /* canonical */
 	bool disabled;
-	int64_t created; /* unix seconds */
+	int64_t created;     /* unix seconds */
+	struct slice hidden; /* auth_account_hide */
 };
 /* Names must be new also among aliases. */
 CO_FN int auth_account_add(struct auth *a, struct slice address, struct slice password,
@@ -107,6 +114,14 @@ CO_FN int auth_account_named(struct auth *a, struct slice user, struct arena *ar
 CO_FN int auth_account_password(struct auth *a, struct slice address, struct slice password,
 				struct err *e);
 CO_FN int auth_account_disable(struct auth *a, struct slice address, bool disabled, struct err *e);
+/*
+ * Names that servers do not announce to this account's clients (IMAP
+ * capabilities): separated by one blank, at most AUTH_HIDDEN_MAX bytes. What
+ * they mean is not looked at here. Empty: none.
+ */
+#define AUTH_HIDDEN_MAX 255
+CO_FN int auth_account_hide(struct auth *a, struct slice address, struct slice names,
+			    struct err *e);
 /* The new address must be free; the id stays. */
 CO_FN int auth_account_rename(struct auth *a, struct slice from, struct slice to, struct err *e);
 /* address -> targets (comma-free addresses). Replaces. */
@@ -140,11 +155,12 @@ struct auth_request {
 };
 struct auth_identity {
 	uint64_t account;
-	char address[AUTH_ADDR_MAX + 1]; /* canonical */
+	char address[AUTH_ADDR_MAX + 1];  /* canonical */
+	char hidden[AUTH_HIDDEN_MAX + 1]; /* auth_account_hide, at the login */
 };
 /*
- * AUTH_OK and *out; AUTH_FAILED after a delay that grows with failures;
- * AUTH_BUSY; -errno. Passwords are never logged or kept.
+ * AUTH_OK and *out; AUTH_FAILED or AUTH_DENIED after a delay that grows with
+ * failures; AUTH_BUSY; -errno. Passwords are never logged or kept.
  */
 CO_FN int auth_login(struct auth *a, const struct auth_request *r, struct auth_identity *out);
 
@@ -152,22 +168,24 @@ CO_FN int auth_login(struct auth *a, const struct auth_request *r, struct auth_i
 
 /*
  * One exchange, server side, free of any protocol's framing: bytes in, bytes
- * out. Shaped for challenge-response mechanisms too (SCRAM later).
+ * out. PLAIN, LOGIN, and, where auth_opts.scram says so, SCRAM-SHA-256 and
+ * SCRAM-SHA-1; under TLS their -PLUS forms too.
  */
 struct sasl;
 enum sasl_state {
 	SASL_CONTINUE = 0, /* send out as a challenge, then step again */
-	SASL_DONE = 1,	   /* authenticated: *id filled; out may hold final
-			      server data */
+	SASL_DONE = 1,	   /* authenticated: *id filled */
 	SASL_FAIL = 2,	   /* wrong credentials */
 	SASL_BAD = 3,	   /* not a valid message of this mechanism */
-	SASL_TEMP = 4	   /* cannot say now: throttled or the store failed */
+	SASL_TEMP = 4,	   /* cannot say now: throttled or the store failed */
+	SASL_DENIED = 5	   /* AUTH_DENIED */
 };
-/* Names for capability lists, space-separated: "PLAIN LOGIN". */
-const char *sasl_mechanisms(void);
-/* NULL: no such mechanism (or no memory). Peer and protocol must outlive. */
+/* Adds the names for capability lists, separated by blanks. tls: the
+ * connection's TLS stream, or NULL. */
+void sasl_mechanisms(const struct auth *a, struct stream *tls, struct buf *out);
+/* NULL: no such mechanism (or no memory). Peer, protocol and tls must outlive. */
 struct sasl *sasl_new(struct auth *a, struct slice mechanism, const char *protocol,
-		      const struct net_addr *peer);
+		      const struct net_addr *peer, struct stream *tls);
 /*
  * Does the client speak first? If not, the exchange begins with a step
  * without input; an initial response is given to the first step all the same
@@ -177,7 +195,9 @@ struct sasl *sasl_new(struct auth *a, struct slice mechanism, const char *protoc
 bool sasl_client_first(const struct sasl *s);
 /*
  * One client message (already base64-decoded). For a server-first mechanism
- * the first call has in.p NULL. The challenge is added to out.
+ * the first call has in.p NULL. The challenge is added to out. What SCRAM's
+ * server says last is a challenge, too, answered by an empty message: none of
+ * the protocols carries data with its success.
  */
 CO_FN enum sasl_state sasl_step(struct sasl *s, struct slice in, struct buf *out,
 				struct auth_identity *id);

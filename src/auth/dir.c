@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "auth/rows.h"
+#include "base/rand.h"
 
 struct kv_part dir_part(uint64_t id)
 {
@@ -47,14 +48,20 @@ struct dir_key dir_id_key(uint64_t id)
 }
 
 /* Every row begins with its version. */
-struct cur dir_cur(struct slice value)
+static struct cur cur_upto(struct slice value, uint8_t newest)
 {
 	struct cur c = cur_init(value);
+	uint8_t version = cur_get8(&c);
 
-	if (cur_get8(&c) != DIR_ROW_VERSION) {
+	if (version == 0 || version > newest) {
 		cur_fail(&c, value.n > 0 ? -EPROTO : -EIO);
 	}
 	return c;
+}
+
+struct cur dir_cur(struct slice value)
+{
+	return cur_upto(value, DIR_ROW_VERSION);
 }
 
 /* A cursor's error as that of a row: newer than us, or damaged. */
@@ -328,14 +335,69 @@ int auth_domain_is_local(struct auth *a, struct slice domain)
 
 /* ---- names: reading -------------------------------------------------------- */
 
-static void read_account(struct cur *c, struct account_row *row)
+static void read_bytes(struct cur *c, void *out, size_t want)
+{
+	struct slice s = cur_vbytes(c, want);
+
+	if (!c->err && s.n != want) {
+		cur_fail(c, -EIO);
+	} else if (!c->err) {
+		memcpy(out, s.p, want);
+	}
+}
+
+static void read_keys(struct slice value, enum scram_hash h, struct scram_keys *out)
+{
+	struct cur c = cur_init(value);
+	struct scram_keys k = { .salt_n = SCRAM_SALT };
+	uint64_t rounds = cur_varint(&c);
+
+	read_bytes(&c, k.salt, k.salt_n);
+	read_bytes(&c, k.stored, scram_len(h));
+	read_bytes(&c, k.server, scram_len(h));
+	cur_end(&c);
+	/* Keys that cannot be read are keys that are not there: the next login
+	 * with the password makes new ones. */
+	if (!c.err && rounds > 0 && rounds <= INT32_MAX) {
+		k.rounds = (uint32_t)rounds;
+		*out = k;
+	}
+	explicit_bzero(&k, sizeof(k));
+}
+
+/* What version 2 has behind the rest: a kind and its bytes, to the end. */
+static void read_more(struct cur *c, struct account_row *row)
+{
+	while (!c->err && !cur_done(c)) {
+		uint8_t kind = cur_get8(c);
+		struct slice value = cur_vbytes(c, 1024);
+
+		if (c->err) {
+			break;
+		}
+		if (kind == DIR_SCRAM_SHA256 || kind == DIR_SCRAM_SHA1) {
+			enum scram_hash h = kind == DIR_SCRAM_SHA1 ? SCRAM_SHA1 : SCRAM_SHA256;
+			read_keys(value, h, &row->scram[h]);
+		} else if (kind != DIR_HIDDEN ||
+			   slice_copy(value, row->hidden, sizeof(row->hidden)) < 0) {
+			cur_fail(c, kind == DIR_HIDDEN ? -EIO : -EPROTO);
+		}
+	}
+}
+
+static void read_account(struct cur *c, uint8_t version, struct account_row *row)
 {
 	struct slice phc;
 
+	memset(row->scram, 0, sizeof(row->scram));
+	row->hidden[0] = '\0';
 	row->id = cur_get64le(c);
 	row->created = (int64_t)cur_varint(c);
 	row->disabled = cur_get8(c) & DIR_DISABLED;
 	phc = cur_vbytes(c, AUTH_PHC_MAX - 1);
+	if (version >= DIR_ACCOUNT_VERSION) {
+		read_more(c, row);
+	}
 	cur_end(c);
 	if (!c->err && slice_copy(phc, row->phc, sizeof(row->phc)) < 0) {
 		cur_fail(c, -EIO);
@@ -345,14 +407,15 @@ static void read_account(struct cur *c, struct account_row *row)
 /* enum name_kind, or -errno. */
 int dir_read_name(struct slice value, struct account_row *row, struct buf *targets)
 {
-	struct cur c = dir_cur(value);
+	struct cur c = cur_upto(value, DIR_ACCOUNT_VERSION);
+	uint8_t version = c.err ? 0 : (uint8_t)value.p[0];
 	uint8_t kind = cur_get8(&c);
 
 	if (!c.err && kind == NAME_ACCOUNT) {
 		struct account_row scratch;
 
-		read_account(&c, row ? row : &scratch);
-	} else if (!c.err && kind == NAME_ALIAS) {
+		read_account(&c, version, row ? row : &scratch);
+	} else if (!c.err && kind == NAME_ALIAS && version == DIR_ROW_VERSION) {
 		if (targets) {
 			buf_add(targets, cur_rest(&c));
 		}
@@ -604,6 +667,66 @@ int auth_domain_catchall(struct auth *a, struct slice domain, struct slice targe
 	return r;
 }
 
+/* ---- SCRAM's secret ---------------------------------------------------------- */
+
+/* What salts are made of: it outlives restarts, or they would tell who is an
+ * account (THREATS AU-06). */
+CO_FN static int secret_get(struct auth *a, unsigned char out[32])
+{
+	struct dir_key k = dir_key('S', S(""));
+	struct buf v = BUF_INIT(64);
+	struct cur c;
+	int r = get_row(a, 0, &k, &v);
+
+	if (r == 0) {
+		c = dir_cur(buf_slice(&v));
+		read_bytes(&c, out, 32);
+		cur_end(&c);
+		r = dir_cur_err(&c);
+	}
+	buf_fini(&v);
+	return r;
+}
+
+CO_FN static int secret_make(struct auth *a, uint64_t version, struct err *e)
+{
+	struct dir_key k = dir_key('S', S(""));
+	struct buf v = BUF_INIT(64);
+	struct kv_batch *b = dir_batch(0, version);
+	char fresh[32];
+
+	rand_bytes(fresh, sizeof(fresh));
+	buf_put8(&v, DIR_ROW_VERSION);
+	buf_vbytes(&v, slice_make(fresh, sizeof(fresh)));
+	dir_put(b, &k, &v);
+	buf_fini(&v);
+	explicit_bzero(fresh, sizeof(fresh));
+	return dir_commit(a, &b, 1, e);
+}
+
+int auth_scram_on(struct auth *a, struct err *e)
+{
+	for (int i = 0; i < AUTH_RETRIES; i++) {
+		uint64_t version;
+		int r = kv_version(a->kv, dir_part(0), &version);
+
+		if (r == 0) {
+			r = secret_get(a, a->scram_secret);
+		}
+		if (r == 0) {
+			a->scram = true;
+		}
+		if (r != AUTH_NOTFOUND) {
+			return dir_temp(e, r);
+		}
+		r = secret_make(a, version, e);
+		if (r < 0) {
+			return r;
+		}
+	}
+	return dir_contended(e);
+}
+
 /* ---- opening --------------------------------------------------------------- */
 
 int auth_open(const struct auth_opts *o, struct auth **out, struct err *e)
@@ -633,6 +756,13 @@ int auth_open(const struct auth_opts *o, struct auth **out, struct err *e)
 		free(a);
 		return err_set(e, r, "no memory", NULL);
 	}
+	if (o->scram) {
+		r = auth_scram_on(a, e);
+	}
+	if (r < 0) {
+		auth_close(&a);
+		return r;
+	}
 	*out = a;
 	return 0;
 }
@@ -644,6 +774,7 @@ void auth_close(struct auth **ap)
 	if (a) {
 		throttle_fini(&a->throttle);
 		passwords_fini(&a->passwords);
+		explicit_bzero(a->scram_secret, sizeof(a->scram_secret));
 		free(a);
 	}
 }

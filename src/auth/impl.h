@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "auth/auth.h"
+#include "auth/scram.h"
 #include "base/cur.h"
 #include "base/list.h"
 #include "kv/kv.h"
@@ -71,6 +72,10 @@ CO_FN int password_hash(struct passwords *p, struct slice password, char phc[AUT
  */
 CO_FN int password_check(struct passwords *p, struct slice who, struct slice phc,
 			 struct slice password);
+/* Fills stored and server of the keys whose salt and rounds are set. 0;
+ * AUTH_BUSY; -ENOMEM. */
+CO_FN int password_scram(struct passwords *p, struct slice prepared,
+			 struct scram_keys keys[SCRAM_HASHES]);
 /* Equal? In time that depends on the lengths only. */
 bool secret_eq(const void *a, const void *b, size_t n);
 
@@ -111,6 +116,8 @@ void throttle_success(struct throttle *t, const struct attempt *a);
 struct auth {
 	struct kv *kv;
 	bool no_delays;
+	bool scram;
+	unsigned char scram_secret[32]; /* of the directory; set once */
 	struct passwords passwords;
 	struct throttle throttle;
 };
@@ -127,6 +134,8 @@ struct account_row {
 	int64_t created;
 	bool disabled;
 	char phc[AUTH_PHC_MAX];
+	struct scram_keys scram[SCRAM_HASHES];
+	char hidden[AUTH_HIDDEN_MAX + 1];
 };
 enum name_kind { NAME_NONE = 0, NAME_ACCOUNT = 1, NAME_ALIAS = 2 };
 
@@ -145,6 +154,40 @@ CO_FN int name_get(struct auth *a, const struct domain *d, struct slice local,
 CO_FN int domain_oldest(struct auth *a, const struct domain *d, uint64_t *id_out);
 /* Steps through a targets record: an empty slice at the end. */
 struct slice targets_next(struct cur *c);
+
+/* ---- SCRAM's side of a login (login_scram.c) ------------------------------- */
+
+/* The salt of an address, whether it is an account or not. */
+void login_salt(const struct auth *a, enum scram_hash h, struct slice address,
+		struct scram_keys *out);
+/* Keys of the password for this address; left empty where it can have none. 0,
+ * AUTH_BUSY, -errno. */
+CO_FN int login_keys(struct auth *a, struct slice address, struct slice password,
+		     struct scram_keys out[SCRAM_HASHES]);
+/* The keys to go on with: the user's, or such as nobody has. 0 or -errno. */
+CO_FN int login_scram_keys(struct auth *a, enum scram_hash h, struct slice user,
+			   struct scram_keys *out);
+/*
+ * The end of an exchange: as auth_login (r->password is not looked at), where
+ * final is the client's last message; what the server says last is added to
+ * out. AUTH_INVALID: it is no such message.
+ */
+CO_FN int login_scram(struct auth *a, const struct auth_request *r, struct scram *x,
+		      struct slice final, struct buf *out, struct auth_identity *id);
+
+/* ---- what auth_login shares with it (login.c) */
+
+CO_FN int login_find(struct auth *a, struct slice user, struct addr *at, struct account_row *row);
+bool login_same_user(struct slice authzid, struct slice user);
+struct slice login_counted(struct slice user, const struct addr *at);
+CO_FN int login_pause(struct auth *a, int ms);
+/* Counts the attempt and waits as it must. 0; AUTH_BUSY: refused; -errno. */
+CO_FN int login_begin(struct auth *a, const struct auth_request *r, const struct addr *at,
+		      struct attempt *out);
+int login_give(const struct addr *at, const struct account_row *row, struct auth_identity *out);
+/* Adds keys to an account that has this password hash still. (account.c) */
+CO_FN int account_add_keys(struct auth *a, struct slice address, const char *phc,
+			   const struct scram_keys keys[SCRAM_HASHES]);
 
 /* ---- routing (route.c) --------------------------------------------------- */
 

@@ -10,7 +10,7 @@
 
 /* Fills the account's row, or leaves it empty: the caller goes on the same
  * way. <0 only when the store failed. */
-CO_FN static int find(struct auth *a, struct slice user, struct addr *at, struct account_row *row)
+int login_find(struct auth *a, struct slice user, struct addr *at, struct account_row *row)
 {
 	struct buf full = BUF_INIT(2 * AUTH_ADDR_MAX);
 	struct domain d;
@@ -31,15 +31,14 @@ CO_FN static int find(struct auth *a, struct slice user, struct addr *at, struct
 	if (r == 0) {
 		r = name_get(a, &d, at->local, row, NULL);
 		if (r >= 0 && r != NAME_ACCOUNT) {
-			row->id = 0;
-			row->phc[0] = '\0';
+			*row = (struct account_row){ 0 };
 		}
 	}
 	return r == -EINVAL || r > 0 ? 0 : r;
 }
 
 /* authzid may repeat the user, in whatever spelling. */
-static bool same_user(struct slice authzid, struct slice user)
+bool login_same_user(struct slice authzid, struct slice user)
 {
 	struct addr x;
 	struct addr y;
@@ -56,8 +55,8 @@ CO_FN static int check(struct auth *a, const struct auth_request *r, const struc
 {
 	struct buf pw = BUF_INIT(4 * AUTH_PASSWORD_MAX);
 	struct slice given = slice_sub(r->password, 0, AUTH_PASSWORD_MAX);
-	bool bad = r->password.n == 0 || r->password.n > AUTH_PASSWORD_MAX ||
-		   !same_user(r->authzid, r->user) || row->disabled;
+	bool bad = r->password.n == 0 || r->password.n > AUTH_PASSWORD_MAX || row->disabled;
+	bool other = !login_same_user(r->authzid, r->user);
 	int res;
 
 	if (!buf_reserve(&pw, 4 * AUTH_PASSWORD_MAX)) {
@@ -68,31 +67,62 @@ CO_FN static int check(struct auth *a, const struct auth_request *r, const struc
 		buf_reset(&pw);
 		buf_add(&pw, given);
 	}
-	/* A refusal is the same work as for nobody, and never out of the cache. */
-	res = password_check(&a->passwords, slice_make(at->text, at->n),
+	/* A refusal is the same work as for nobody, and never out of the cache;
+	 * for another's name it is one in any case. */
+	res = password_check(&a->passwords, other ? S("") : slice_make(at->text, at->n),
 			     bad ? S("") : slice_cstr(row->phc), buf_slice(&pw));
 	explicit_bzero(pw.p, pw.cap);
 	buf_fini(&pw);
-	return res;
+	return res == AUTH_OK && other ? AUTH_DENIED : res;
 }
 
 /* Names that are no addresses are counted as they came. */
-static struct slice counted_name(struct slice user, const struct addr *at)
+struct slice login_counted(struct slice user, const struct addr *at)
 {
 	return at->n > 0 ? slice_make(at->text, at->n) : slice_sub(user, 0, AUTH_ADDR_MAX);
 }
 
-CO_FN static int pause_ms(struct auth *a, int ms)
+int login_pause(struct auth *a, int ms)
 {
 	return ms > 0 && !a->no_delays ? co_sleep(ms) : 0;
 }
 
-static int give(const struct addr *at, const struct account_row *row, struct auth_identity *out)
+int login_give(const struct addr *at, const struct account_row *row, struct auth_identity *out)
 {
 	out->account = row->id;
 	memcpy(out->address, at->text, at->n);
 	out->address[at->n] = '\0';
+	memcpy(out->hidden, row->hidden, sizeof(out->hidden));
 	return AUTH_OK;
+}
+
+int login_begin(struct auth *a, const struct auth_request *r, const struct addr *at,
+		struct attempt *out)
+{
+	int res;
+
+	throttle_begin(&a->throttle, r->peer, login_counted(r->user, at),
+		       clock_mono() / NSEC_PER_SEC + 1, out);
+	if (out->refuse && !a->no_delays) {
+		res = login_pause(a, out->after_ms);
+		return res < 0 ? res : AUTH_BUSY;
+	}
+	return login_pause(a, out->before_ms);
+}
+
+/* Keys for SCRAM, of an account that has come to none yet. That it cannot be
+ * done is no reason to refuse the login. */
+CO_FN static void add_keys(struct auth *a, const struct auth_request *r, const struct addr *at,
+			   const struct account_row *row)
+{
+	struct scram_keys keys[SCRAM_HASHES] = { 0 };
+	struct slice address = slice_make(at->text, at->n);
+
+	if (a->scram && row->scram[SCRAM_SHA256].rounds == 0 &&
+	    login_keys(a, address, r->password, keys) == 0 && keys[SCRAM_SHA256].rounds) {
+		(void)account_add_keys(a, address, row->phc, keys);
+	}
+	explicit_bzero(keys, sizeof(keys));
 }
 
 int auth_login(struct auth *a, const struct auth_request *r, struct auth_identity *out)
@@ -100,28 +130,27 @@ int auth_login(struct auth *a, const struct auth_request *r, struct auth_identit
 	struct account_row row = { 0 };
 	struct addr at = { .n = 0 };
 	struct attempt attempt;
-	int res = find(a, r->user, &at, &row);
+	int res = login_find(a, r->user, &at, &row);
 
-	if (res < 0) {
+	if (res == 0) {
+		res = login_begin(a, r, &at, &attempt);
+	}
+	if (res != 0) {
+		explicit_bzero(&row, sizeof(row));
 		return res;
 	}
-	throttle_begin(&a->throttle, r->peer, counted_name(r->user, &at),
-		       clock_mono() / NSEC_PER_SEC + 1, &attempt);
-	if (attempt.refuse && !a->no_delays) {
-		explicit_bzero(&row, sizeof(row));
-		res = pause_ms(a, attempt.after_ms);
-		return res < 0 ? res : AUTH_BUSY;
+	res = check(a, r, &at, &row);
+	if (res == AUTH_FAILED || res == AUTH_DENIED) {
+		int cut = login_pause(a, attempt.after_ms);
+		res = cut < 0 ? cut : res;
+	} else {
+		/* Nothing was guessed: right, or we could not say. */
+		throttle_success(&a->throttle, &attempt);
 	}
-	res = pause_ms(a, attempt.before_ms);
-	if (res == 0) {
-		res = check(a, r, &at, &row);
+	if (res == AUTH_OK) {
+		add_keys(a, r, &at, &row);
+		login_give(&at, &row, out);
 	}
-	explicit_bzero(row.phc, sizeof(row.phc));
-	if (res == AUTH_FAILED) {
-		res = pause_ms(a, attempt.after_ms);
-		return res < 0 ? res : AUTH_FAILED;
-	}
-	/* Nothing was guessed: right, or we could not say. */
-	throttle_success(&a->throttle, &attempt);
-	return res == AUTH_OK ? give(&at, &row, out) : res;
+	explicit_bzero(&row, sizeof(row));
+	return res;
 }

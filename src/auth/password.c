@@ -117,7 +117,7 @@ static int verify_hash(void *arg)
 	return r == ARGON2_MEMORY_ALLOCATION_ERROR ? -ENOMEM : AUTH_FAILED;
 }
 
-CO_FN static int run_job(struct passwords *p, int (*fn)(void *arg), struct hash_job *job)
+CO_FN static int run_job(struct passwords *p, int (*fn)(void *arg), void *job)
 {
 	int r = gate_enter(p);
 
@@ -133,6 +133,29 @@ int password_hash(struct passwords *p, struct slice password, char phc[AUTH_PHC_
 	struct hash_job job = { .p = p, .password = password, .phc_out = phc };
 
 	return run_job(p, make_hash, &job);
+}
+
+struct scram_job {
+	struct slice prepared;
+	struct scram_keys *keys;
+};
+
+static int make_keys(void *arg)
+{
+	struct scram_job *j = arg;
+	int r = 0;
+
+	for (int h = 0; r == 0 && h < SCRAM_HASHES; h++) {
+		r = scram_derive((enum scram_hash)h, j->prepared, &j->keys[h]);
+	}
+	return r;
+}
+
+int password_scram(struct passwords *p, struct slice prepared, struct scram_keys keys[SCRAM_HASHES])
+{
+	struct scram_job job = { prepared, keys };
+
+	return run_job(p, make_keys, &job);
 }
 
 /* ---- the cache ------------------------------------------------------------ */

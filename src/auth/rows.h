@@ -8,6 +8,9 @@
 #include "auth/impl.h"
 
 #define DIR_ROW_VERSION 1
+/* Of an account's row that holds more than the first version knew. */
+#define DIR_ACCOUNT_VERSION 2
+enum dir_more { DIR_SCRAM_SHA256 = 1, DIR_SCRAM_SHA1 = 2, DIR_HIDDEN = 3 };
 #define DIR_DISABLED 1 /* flag of an account row */
 
 struct dir_key {

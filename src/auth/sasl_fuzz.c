@@ -13,7 +13,9 @@ static struct auth *rig(void)
 {
 	static struct kv *kv;
 	static struct auth *auth;
-	struct auth_opts o = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
+	struct auth_opts o = {
+		.argon_memory_kib = 8, .argon_passes = 1, .no_delays = true, .scram = true
+	};
 
 	co_enter();
 	if (auth) {
@@ -32,6 +34,8 @@ static struct auth *rig(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct slice names[] = { S("PLAIN"), S("LOGIN"), S("SCRAM-SHA-256"),
+					      S("SCRAM-SHA-1") };
 	struct slice rest = slice_make((const char *)data, size);
 	struct buf out = BUF_INIT(1024);
 	enum sasl_state r = SASL_CONTINUE;
@@ -42,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0) {
 		return 0;
 	}
-	s = sasl_new(rig(), data[0] & 1 ? S("LOGIN") : S("PLAIN"), "imap", NULL);
+	s = sasl_new(rig(), names[data[0] % ARRAY_LEN(names)], "imap", NULL, NULL);
 	rest = slice_from(rest, 1);
 	while (s && r == SASL_CONTINUE && rest.p) {
 		r = sasl_step(s, slice_split(&rest, '\xfe'), &out, &id);

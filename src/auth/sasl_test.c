@@ -37,7 +37,7 @@ static int teardown(void **state)
 
 static enum sasl_state plain(struct slice in)
 {
-	struct sasl *s = sasl_new(auth, S("plain"), "imap", NULL);
+	struct sasl *s = sasl_new(auth, S("plain"), "imap", NULL, NULL);
 	struct buf out = BUF_INIT(256);
 	struct auth_identity id;
 	enum sasl_state r;
@@ -65,6 +65,9 @@ static void test_plain(void **state)
 			 SASL_DONE);
 	assert_int_equal(plain(S("eve@example.test\0bob@example.test\0"
 				 "builder")),
+			 SASL_DENIED);
+	assert_int_equal(plain(S("eve@example.test\0bob@example.test\0"
+				 "wrong")),
 			 SASL_FAIL);
 	assert_int_equal(plain(S("\0bob@example.test\0wrong")), SASL_FAIL);
 	assert_int_equal(plain(S("\0eve@example.test\0builder")), SASL_FAIL);
@@ -106,7 +109,7 @@ static void test_plain_is_strict(void **state)
 
 static enum sasl_state login(struct slice first, struct slice user, struct slice password)
 {
-	struct sasl *s = sasl_new(auth, S("LOGIN"), "smtp", NULL);
+	struct sasl *s = sasl_new(auth, S("LOGIN"), "smtp", NULL, NULL);
 	struct buf out = BUF_INIT(256);
 	struct auth_identity id;
 	enum sasl_state r;
@@ -160,12 +163,14 @@ static void test_mechanisms(void **state)
 
 	(void)state;
 	co_enter();
-	assert_string_equal(sasl_mechanisms(), "PLAIN LOGIN");
-	assert_null(sasl_new(auth, S("CRAM-MD5"), "imap", NULL));
-	assert_null(sasl_new(auth, S(""), "imap", NULL));
-	assert_null(sasl_new(auth, S("PLAIN "), "imap", NULL));
+	sasl_mechanisms(auth, NULL, &out);
+	assert_string_equal(buf_cstr(&out), "PLAIN LOGIN");
+	buf_reset(&out);
+	assert_null(sasl_new(auth, S("CRAM-MD5"), "imap", NULL, NULL));
+	assert_null(sasl_new(auth, S(""), "imap", NULL, NULL));
+	assert_null(sasl_new(auth, S("PLAIN "), "imap", NULL, NULL));
 	/* a step too many is no step */
-	s = sasl_new(auth, S("LOGIN"), "imap", NULL);
+	s = sasl_new(auth, S("LOGIN"), "imap", NULL, NULL);
 	assert_int_equal(sasl_step(s, S("bob"), &out, &id), SASL_CONTINUE);
 	assert_int_equal(sasl_step(s, S("no"), &out, &id), SASL_FAIL);
 	assert_int_equal(sasl_step(s, S("more"), &out, &id), SASL_BAD);

@@ -85,10 +85,13 @@ static bool announced(const struct imap *s, size_t i)
 }
 
 /* " AUTH=X" for each mechanism. */
-static void add_mechanisms(struct buf *out)
+static void add_mechanisms(const struct imap *s, struct buf *out)
 {
-	struct slice rest = slice_cstr(sasl_mechanisms());
+	struct buf names = BUF_INIT(256);
+	struct slice rest;
 
+	sasl_mechanisms(s->base.env->auth, conn_tls(&s->base.conn), &names);
+	rest = buf_slice(&names);
 	while (rest.n > 0) {
 		struct slice m = slice_split(&rest, ' ');
 		if (m.n > 0) {
@@ -96,6 +99,7 @@ static void add_mechanisms(struct buf *out)
 			buf_add(out, m);
 		}
 	}
+	buf_fini(&names);
 }
 
 void imap_capabilities(const struct imap *s, struct buf *out)
@@ -119,7 +123,7 @@ void imap_capabilities(const struct imap *s, struct buf *out)
 		buf_adds(out, " STARTTLS");
 	}
 	if (imap_privacy(s)) {
-		add_mechanisms(out);
+		add_mechanisms(s, out);
 	} else {
 		buf_adds(out, " LOGINDISABLED");
 	}

@@ -136,7 +136,10 @@ CO_FN static int exchange(struct imap_cmd *cmd, struct sasl *sasl, struct slice 
 		} else if (st == SASL_BAD) {
 			r = imap_bad(cmd, "Not a message of this mechanism");
 		} else {
-			r = imap_login_failed(cmd, st == SASL_FAIL ? AUTH_FAILED : AUTH_BUSY,
+			r = imap_login_failed(cmd,
+					      st == SASL_FAIL	  ? AUTH_FAILED
+					      : st == SASL_DENIED ? AUTH_DENIED
+								  : AUTH_BUSY,
 					      S(""));
 		}
 		break;
@@ -175,7 +178,8 @@ CO_FN int imap_cmd_authenticate(void *session, void *command)
 	if (cmd->c.err || (have && !initial_response(cmd, &in))) {
 		imap_bad(cmd, "Bad arguments to AUTHENTICATE");
 	} else {
-		sasl = sasl_new(s->base.env->auth, mech, "imap", &imap_conn(s)->peer);
+		sasl = sasl_new(s->base.env->auth, mech, "imap", &imap_conn(s)->peer,
+				conn_tls(imap_conn(s)));
 		if (!sasl) {
 			imap_no(cmd, "[CANNOT] Unknown mechanism");
 		} else {

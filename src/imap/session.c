@@ -110,6 +110,8 @@ CO_FN int imap_login_failed(struct imap_cmd *cmd, int r, struct slice user)
 		 LOG_S("user", slice_sub(user, 0, AUTH_ADDR_MAX)), LOG_I("code", r));
 	if (r == AUTH_FAILED) {
 		imap_no(cmd, "[AUTHENTICATIONFAILED] Authentication failed");
+	} else if (r == AUTH_DENIED) {
+		imap_no(cmd, "[AUTHORIZATIONFAILED] Not for that user");
 	} else {
 		imap_no(cmd, "[UNAVAILABLE] Cannot log in now, try later");
 	}

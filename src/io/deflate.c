@@ -471,6 +471,12 @@ bool stream_is_deflate(const struct stream *s)
 	return s->ops == &deflate_ops;
 }
 
+struct stream *stream_deflate_inner(const struct stream *s)
+{
+	assert(stream_is_deflate(s));
+	return ((const struct deflate *)s)->inner;
+}
+
 int stream_deflate_new(struct stream **innerp, struct slice pending, struct stream **out)
 {
 	struct deflate *d = calloc(1, sizeof(*d));

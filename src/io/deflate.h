@@ -45,5 +45,7 @@ CO_FN int stream_deflate_stop(struct stream *s, struct slice last);
 int stream_deflate_again(struct stream *s, struct slice pending);
 /* Is it such a stream? */
 bool stream_is_deflate(const struct stream *s);
+/* The stream it is over, still its own. */
+struct stream *stream_deflate_inner(const struct stream *s);
 
 #endif

@@ -319,6 +319,11 @@ static const struct stream_ops tls_ops = {
 	.free = tls_free,
 };
 
+bool stream_is_tls(const struct stream *s)
+{
+	return s->ops == &tls_ops;
+}
+
 /* ---- handshakes -------------------------------------------------------------------------- */
 
 /* Takes over *innerp in any case. */

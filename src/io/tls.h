@@ -57,6 +57,19 @@ CO_FN int tls_accept(struct tls_ctx *c, struct stream **innerp, struct slice pen
 CO_FN int tls_connect(const char *ca, const char *host, struct stream **innerp, struct stream **out,
 		      struct err *e);
 
+/* Is it a stream of tls_accept or tls_connect? */
+bool stream_is_tls(const struct stream *s);
+/* What binds a login to this very connection (SCRAM's -PLUS). */
+enum tls_binding {
+	TLS_EXPORTER,	     /* RFC 9266 */
+	TLS_SERVER_END_POINT /* RFC 5929 4 */
+};
+#define TLS_BINDING_MAX 64
+/* s: such a stream. 0 with out and *n_out; -ENOTSUP:
+ * this connection has no binding of the kind. */
+int tls_binding_get(struct stream *s, enum tls_binding kind, unsigned char out[TLS_BINDING_MAX],
+		    size_t *n_out);
+
 /*
  * Makes a CA and a server certificate (ECDSA P-256) for names (DNS names or
  * address literals) and writes ca.pem, cert.pem (chain) and key.pem (0600)

@@ -311,6 +311,16 @@ int conn_starttls(struct conn *c, struct err *e)
 	return 0;
 }
 
+struct stream *conn_tls(const struct conn *c)
+{
+	struct stream *s = c->s;
+
+	if (s && stream_is_deflate(s)) {
+		s = stream_deflate_inner(s);
+	}
+	return s && stream_is_tls(s) ? s : NULL;
+}
+
 int conn_compress(struct conn *c)
 {
 	struct slice behind = slice_from(buf_slice(&c->in), c->taken);

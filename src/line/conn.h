@@ -89,6 +89,8 @@ CO_FN int conn_flush(struct conn *c);
  * 0, or -errno with *e: the connection is then useless.
  */
 CO_FN int conn_starttls(struct conn *c, struct err *e);
+/* The connection's TLS stream, for its channel bindings; NULL: no TLS. */
+struct stream *conn_tls(const struct conn *c);
 /*
  * Compression both ways (RFC 4978): flushes what was said so far, takes what
  * is buffered behind the last line as compressed. Not while c->compressed.

@@ -34,7 +34,11 @@ int pop3_capa(void *session, void *cmd)
 			"TOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
 			"PIPELINING\r\nEXPIRE NEVER\r\n"));
 	if (pop3_login_allowed(s)) {
-		conn_printf(c, "USER\r\nSASL %s\r\n", sasl_mechanisms());
+		struct buf names = BUF_INIT(256);
+
+		sasl_mechanisms(s->base.env->auth, conn_tls(c), &names);
+		conn_printf(c, "USER\r\nSASL %s\r\n", buf_cstr(&names));
+		buf_fini(&names);
 	}
 	if (stls_offered(s)) {
 		conn_write(c, S("STLS\r\n"));
@@ -127,8 +131,11 @@ int pop3_pass(void *session, void *cmd)
 
 CO_FN static int list_mechanisms(struct pop3_session *s)
 {
-	struct slice rest = slice_cstr(sasl_mechanisms());
+	struct buf names = BUF_INIT(256);
+	struct slice rest;
 
+	sasl_mechanisms(s->base.env->auth, conn_tls(&s->base.conn), &names);
+	rest = buf_slice(&names);
 	pop3_ok(s, "mechanisms follow");
 	while (rest.n) {
 		struct slice one = slice_split(&rest, ' ');
@@ -137,6 +144,7 @@ CO_FN static int list_mechanisms(struct pop3_session *s)
 		conn_write(&s->base.conn, S("\r\n"));
 	}
 	conn_write(&s->base.conn, S(".\r\n"));
+	buf_fini(&names);
 	return 0;
 }
 
@@ -243,7 +251,7 @@ int pop3_auth(void *session, void *cmd)
 	if (name.n == 0) {
 		return list_mechanisms(s);
 	}
-	m = sasl_new(s->base.env->auth, name, "pop3", &s->base.conn.peer);
+	m = sasl_new(s->base.env->auth, name, "pop3", &s->base.conn.peer, conn_tls(&s->base.conn));
 	if (!m) {
 		return pop3_err(s, "no such mechanism");
 	}

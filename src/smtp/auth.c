@@ -153,7 +153,7 @@ int smtp_auth(void *session, void *cmd)
 	if (name.n == 0) {
 		return smtp_reply(s, "501 5.5.4 AUTH needs a mechanism");
 	}
-	m = sasl_new(s->base.env->auth, name, "smtp", &s->base.conn.peer);
+	m = sasl_new(s->base.env->auth, name, "smtp", &s->base.conn.peer, conn_tls(&s->base.conn));
 	if (!m) {
 		return smtp_reply(s, "504 5.5.4 no such mechanism");
 	}

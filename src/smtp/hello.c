@@ -61,7 +61,11 @@ int smtp_ehlo(void *session, void *cmd)
 		conn_write(c, S("250-STARTTLS\r\n"));
 	}
 	if (smtp_auth_offered(s)) {
-		conn_printf(c, "250-AUTH %s\r\n", sasl_mechanisms());
+		struct buf names = BUF_INIT(256);
+
+		sasl_mechanisms(s->base.env->auth, conn_tls(c), &names);
+		conn_printf(c, "250-AUTH %s\r\n", buf_cstr(&names));
+		buf_fini(&names);
 	}
 	conn_write(c, S("250-HELP\r\n250 SMTPUTF8\r\n"));
 	return 0;
