@@ -143,17 +143,40 @@ static int account_quota(struct cli *c)
 							     "quota_bytes", (json_int_t)bytes));
 }
 
+static int account_capabilities(struct cli *c, const char *hide, const char *show, bool clear)
+{
+	json_t *q = json_pack("{s:s, s:s, s:b}", "verb", "account.capabilities", "address",
+			      c->argv[1], "clear", (int)clear);
+
+	if (q && ((hide && json_object_set_new(q, "hide", json_string(hide)) != 0) ||
+		  (show && json_object_set_new(q, "show", json_string(show)) != 0))) {
+		json_decref(q);
+		q = NULL;
+	}
+	return cli_request_print(c, q);
+}
+
 int cli_account(struct cli *c)
 {
-	bool from_stdin = false;
+	const char *hide = NULL, *show = NULL;
+	bool from_stdin = false, clear = false;
 	const struct cli_option options[] = {
 		{ "--password-stdin", NULL, &from_stdin },
+		{ "--hide", &hide, NULL },
+		{ "--show", &show, NULL },
+		{ "--clear", NULL, &clear },
 		{ 0 },
 	};
 	int r = cli_options(c, options);
 
 	if (r != CLI_DONE) {
 		return r;
+	}
+	if (is(c, "capabilities", 1, 1)) {
+		return account_capabilities(c, hide, show, clear);
+	}
+	if (hide || show || clear) {
+		return misused(c);
 	}
 	if (is(c, "list", 0, 0)) {
 		return cli_request_print(c, json_pack("{s:s}", "verb", "account.list"));

@@ -25,7 +25,7 @@
 #define DEMO_DOMAIN "example.test"
 #define DEMO_HOST "localhost"
 #define DEMO_NAME ("mail." DEMO_DOMAIN)
-#define PASSWORD_LEN 12
+#define PASSWORD_LEN 26 /* 128 bits */
 #define CERT_DAYS 30
 #define DAY (24 * 60 * 60)
 /* A password hash that is real and yet quick (OWASP's minimum). */
@@ -272,6 +272,7 @@ static struct config *demo_config(const struct demo *d, unsigned base)
 {
 	struct config *f = config_default(d->dir, DEMO_NAME);
 
+	f->scram = true; /* its passwords cannot be guessed */
 	for (size_t i = 0; i < f->n_listens; i++) {
 		struct config_listen *l = &f->listens[i];
 

@@ -20,7 +20,8 @@ const struct cli_command cli_commands[] = {
 	  "the domains that are served" },
 	{ "account", cli_account,
 	  "add|remove|show|password ADDRESS | list | "
-	  "quota ADDRESS SIZE [MESSAGES] | rename ADDRESS ADDRESS",
+	  "quota ADDRESS SIZE [MESSAGES] | rename ADDRESS ADDRESS | "
+	  "capabilities ADDRESS [--hide NAMES] [--show NAMES] [--clear]",
 	  "the accounts" },
 	{ "alias", cli_alias, "add ADDRESS TARGET... | list | remove ADDRESS",
 	  "addresses that lead to others" },

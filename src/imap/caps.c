@@ -4,7 +4,9 @@
  *
  * One row a name. A name stands here when all of it works in the states of
  * its row, and not before. What depends on the connection (STARTTLS, AUTH=,
- * LOGINDISABLED) is added behind the rows. Called by the session for its
+ * LOGINDISABLED) is added behind the rows. Some clients break on an extension
+ * that they half know: what an account or a client's name (ID) has hidden is
+ * not told and not enabled, but works. Called by the session for its
  * greeting and by CAPABILITY, LOGIN and ENABLE.
  */
 #include "imap/impl.h"
@@ -75,9 +77,88 @@ static const struct {
 	/* clang-format on */
 };
 
+/* ---- mercy: what is not told to some ------------------------------------------ */
+
+static bool lists(const char *names, struct slice name)
+{
+	struct slice rest = slice_cstr(names);
+
+	while (rest.n > 0) {
+		if (slice_ieq(slice_split(&rest, ' '), name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Does the pattern match all of the name? In time of their product. */
+static bool matches(const char *pattern, const char *name)
+{
+	const char *star = NULL; /* the last one, */
+	const char *from = name; /* and where what is behind it was tried */
+
+	while (*name) {
+		if (*pattern == '*') {
+			star = pattern++;
+			from = name;
+		} else if (*pattern == '?' ||
+			   (*pattern && ascii_lower((unsigned char)*pattern) ==
+						ascii_lower((unsigned char)*name))) {
+			pattern++;
+			name++;
+		} else if (star) {
+			pattern = star + 1;
+			name = ++from;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*') {
+		pattern++;
+	}
+	return *pattern == '\0';
+}
+
+static bool hidden(const struct imap *s, struct slice name)
+{
+	const struct proto_env *env = s->base.env;
+
+	for (size_t i = 0; s->client[0] && i < env->n_hide; i++) {
+		if (lists(env->hide[i].names, name) && matches(env->hide[i].client, s->client)) {
+			return true;
+		}
+	}
+	return lists(s->id.hidden, name);
+}
+
+bool imap_has_hidden(const struct imap *s)
+{
+	for (size_t i = 0; s->client[0] && i < s->base.env->n_hide; i++) {
+		if (matches(s->base.env->hide[i].client, s->client)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool imap_can_hide(struct slice name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
+		if (slice_ieq(caps[i].name, name)) {
+			return !slice_eq(caps[i].name, S("IMAP4rev1"));
+		}
+	}
+	return slice_istarts(name, S("AUTH=")) && name.n > 5 && slice_chr(name, ' ') == SIZE_MAX;
+}
+
+/* ---- telling --------------------------------------------------------------------- */
+
 /* Is this row of the table to be told now? */
 static bool announced(const struct imap *s, size_t i)
 {
+	if (hidden(s, caps[i].name)) {
+		return false;
+	}
 	if (slice_eq(caps[i].name, S("COMPRESS=DEFLATE")) && s->base.conn.compressed) {
 		return false; /* RFC 4978 has no second time */
 	}
@@ -93,10 +174,11 @@ static void add_mechanisms(const struct imap *s, struct buf *out)
 	sasl_mechanisms(s->base.env->auth, conn_tls(&s->base.conn), &names);
 	rest = buf_slice(&names);
 	while (rest.n > 0) {
-		struct slice m = slice_split(&rest, ' ');
-		if (m.n > 0) {
-			buf_adds(out, " AUTH=");
-			buf_add(out, m);
+		size_t at = out->n;
+		buf_adds(out, " AUTH=");
+		buf_add(out, slice_split(&rest, ' '));
+		if (!out->err && hidden(s, slice_from(buf_slice(out), at + 1))) {
+			buf_truncate(out, at);
 		}
 	}
 	buf_fini(&names);
@@ -133,7 +215,7 @@ void imap_capabilities(const struct imap *s, struct buf *out)
 static unsigned enables(const struct imap *s, struct slice name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(caps); i++) {
-		if (slice_ieq(caps[i].name, name)) {
+		if (slice_ieq(caps[i].name, name) && !hidden(s, name)) {
 			return caps[i].states & s->state ? caps[i].enables : 0;
 		}
 	}

@@ -10,20 +10,25 @@
 #define ID_VALUE_MAX 1024
 #define ID_KEY_MAX 30
 
-CO_FN int imap_cmd_capability(void *session, void *command)
+CO_FN static void list_capabilities(struct imap *s)
 {
-	struct imap *s = session;
-	struct imap_cmd *cmd = command;
-	struct buf caps = BUF_INIT(1024);
+	struct buf caps = BUF_INIT(4096);
 
-	if (!cur_end(&cmd->c)) {
-		return imap_syntax(cmd);
-	}
 	imap_capabilities(s, &caps);
 	conn_write(imap_conn(s), S("* CAPABILITY "));
 	conn_write(imap_conn(s), buf_slice(&caps));
 	conn_write(imap_conn(s), S("\r\n"));
 	buf_fini(&caps);
+}
+
+CO_FN int imap_cmd_capability(void *session, void *command)
+{
+	struct imap_cmd *cmd = command;
+
+	if (!cur_end(&cmd->c)) {
+		return imap_syntax(cmd);
+	}
+	list_capabilities(session);
 	return imap_ok(cmd, "Capabilities listed");
 }
 
@@ -53,7 +58,7 @@ CO_FN int imap_cmd_logout(void *session, void *command)
 /* ---- ID ----------------------------------------------------------------------- */
 
 /* One pair, added to the text for the log: name=value. */
-static void id_pair(struct imap_cmd *cmd, struct buf *text)
+static void id_pair(struct imap_cmd *cmd, struct buf *text, struct slice *name)
 {
 	struct slice key = imap_parse_string(&cmd->c, &cmd->arena);
 	struct slice value;
@@ -68,6 +73,21 @@ static void id_pair(struct imap_cmd *cmd, struct buf *text)
 		buf_add(text, key);
 		buf_addc(text, '=');
 		buf_add(text, value);
+		if (slice_ieq(key, S("name"))) {
+			*name = value;
+		}
+	}
+}
+
+/* Remembers who it is, and tells what such a client should know. */
+CO_FN static void client_is(struct imap *s, struct slice name)
+{
+	if (slice_has_nul(name) ||
+	    slice_copy(slice_sub(name, 0, IMAP_CLIENT_MAX), s->client, sizeof(s->client)) < 0) {
+		s->client[0] = '\0';
+	}
+	if (imap_has_hidden(s)) {
+		list_capabilities(s);
 	}
 }
 
@@ -77,6 +97,7 @@ CO_FN int imap_cmd_id(void *session, void *command)
 	struct imap *s = session;
 	struct imap_cmd *cmd = command;
 	struct buf text = BUF_INIT(ID_PAIRS_MAX * (ID_VALUE_MAX + 64));
+	struct slice name = S("");
 	unsigned pairs = 0;
 
 	cur_sp(&cmd->c);
@@ -88,7 +109,7 @@ CO_FN int imap_cmd_id(void *session, void *command)
 			if (pairs > ID_PAIRS_MAX) {
 				cur_fail(&cmd->c, -EINVAL);
 			}
-			id_pair(cmd, &text);
+			id_pair(cmd, &text, &name);
 		}
 	} else {
 		cur_need_lit(&cmd->c, S("NIL"));
@@ -97,6 +118,7 @@ CO_FN int imap_cmd_id(void *session, void *command)
 		conn_log(imap_conn(s), LOG_INFO, "imap.id",
 			 LOG_S("client", slice_sub(buf_slice(&text), 0, 512)));
 		conn_write(imap_conn(s), S("* ID (\"name\" \"Postrider\")\r\n"));
+		client_is(s, name);
 		imap_ok(cmd, "Pleased to meet you");
 	} else {
 		imap_syntax(cmd);

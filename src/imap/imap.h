@@ -20,6 +20,10 @@
 int imap_session_new(const struct proto_env *env, struct stream **sp, const struct net_addr *peer,
 		     const struct net_addr *local, struct tls_ctx *tls, struct session **out);
 
+/* May this capability be hidden from some clients? Of those we know (AUTH=X,
+ * too), all but the protocol itself. */
+bool imap_can_hide(struct slice name);
+
 /* The table of commands; for tests and documentation. */
 const struct verb *imap_verbs(size_t *n_out);
 

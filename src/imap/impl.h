@@ -27,6 +27,7 @@
 #define IMAP_LITERALS_MAX 1000u
 #define IMAP_DRAIN_MAX (1024u * 1024) /* refused octets that we still read */
 #define IMAP_TAG_MAX 128u
+#define IMAP_CLIENT_MAX 63u /* of its name, as ID has it */
 #define IMAP_ARENA_MAX (32u * 1024 * 1024)
 #define IMAP_REPLY_MAX (4u * 1024 * 1024)
 #define IMAP_BUF_MAX (64u * 1024 * 1024) /* one FETCH response but bodies */
@@ -70,6 +71,7 @@ struct imap {
 	unsigned errors;   /* BAD answers */
 	int64_t login_deadline;
 	struct auth_identity id;
+	char client[IMAP_CLIENT_MAX + 1]; /* ID's "name"; "" not told */
 	struct co_loop *move_to;
 	struct buf replay;	       /* the SELECT to run there */
 	struct store_account *account; /* the login's, on its own loop; else NULL */
@@ -382,6 +384,8 @@ int64_t imap_idle_ms(const struct imap *s);
 
 /* Capabilities of the moment, space-separated. */
 void imap_capabilities(const struct imap *s, struct buf *out);
+/* Does the configuration hide anything from this client by its name? */
+bool imap_has_hidden(const struct imap *s);
 
 /* ---- verbs.c ------------------------------------------------------------ */
 

@@ -138,6 +138,8 @@ void imap_forget(struct imap *s)
 	store_account_close(&s->account);
 	s->state = IMAP_NOTAUTH;
 	s->enabled = 0;
+	s->modseq_said = s->modseq_max = 0;
+	s->modseq_due = false;
 	s->id = (struct auth_identity){ .account = 0 };
 }
 

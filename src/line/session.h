@@ -17,6 +17,12 @@ struct store;
 struct auth;
 struct session;
 
+/* What is not announced to clients that call themselves so (IMAP's ID). */
+struct client_hide {
+	char *client; /* "*" and "?" stand for others; any case */
+	char *names;  /* of capabilities, separated by blanks */
+};
+
 /* What all sessions share; owned by srv, outlives them all. */
 struct proto_env {
 	const char *hostname;	   /* our name, for greetings and Received */
@@ -33,6 +39,8 @@ struct proto_env {
 	unsigned error_max;	  /* 20 bad commands */
 	int64_t idle_timeout_ms;  /* 0: the protocol's own */
 	int64_t login_timeout_ms; /* 0: 60 s before login (IMAP, POP3) */
+	const struct client_hide *hide;
+	size_t n_hide;
 	/* SMTP: how long a stranger's client is watched for speaking before the
 	 * greeting (RFC 5321 4.3.1); 0: not at all. */
 	int64_t greet_wait_ms;

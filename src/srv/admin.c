@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "imap/imap.h"
+
 #define ADMIN_TARGETS_MAX 1000
 
 struct call {
@@ -385,6 +387,80 @@ CO_FN static json_t *run_account_quota(struct call *c)
 					       u.quota_messages, &c->e));
 }
 
+/* ---- capabilities that an account's clients are not told of ---------------- */
+
+/* Adds the names of a list (separated by comma) that are not in `not_in`. NULL,
+ * or the refusal. */
+static json_t *add_names(struct slice list, char separator, struct slice not_in, struct buf *out)
+{
+	char text[160];
+
+	while (list.n) {
+		struct slice name = slice_trim(slice_split(&list, separator));
+		struct slice rest = not_in;
+		bool skip = name.n == 0;
+
+		if (!skip && !imap_can_hide(name)) {
+			snprintf(text, sizeof(text), "%.*s is no capability that can be hidden",
+				 (int)MIN(name.n, 100), name.p);
+			return refuse("invalid", text);
+		}
+		while (!skip && rest.n) {
+			skip = slice_ieq(slice_trim(slice_split(&rest, ',')), name);
+		}
+		rest = buf_slice(out);
+		while (!skip && rest.n) {
+			skip = slice_ieq(slice_split(&rest, ' '), name);
+		}
+		if (!skip) {
+			buf_adds(out, out->n ? " " : "");
+			buf_add(out, name);
+		}
+	}
+	return NULL;
+}
+
+static json_t *names_answer(struct slice address, struct slice names)
+{
+	json_t *list = json_array();
+
+	while (names.n) {
+		json_array_append_new(list, text(slice_split(&names, ' ')));
+	}
+	return answer(json_pack("{s:o, s:o}", "address", text(address), "hidden", list));
+}
+
+CO_FN static json_t *run_account_capabilities(struct call *c)
+{
+	bool clear = json_is_true(json_object_get(c->request, "clear"));
+	struct slice hide = member(c, "hide"), show = member(c, "show");
+	struct buf names = BUF_INIT(64u * 1024);
+	struct auth_account a;
+	struct arena arena;
+	json_t *out = NULL;
+	int r;
+
+	arena_init(&arena, 4096);
+	r = auth_account_get(c->site->auth, member(c, "address"), &arena, &a);
+	if (r == AUTH_OK && !clear) {
+		/* A name that was known when it was hidden may be gone by now. */
+		json_decref(add_names(a.hidden, ' ', show, &names));
+	}
+	if (r == AUTH_OK) {
+		out = add_names(hide, ',', S(""), &names);
+	}
+	if (r == AUTH_OK && !out && (clear || hide.p || show.p)) {
+		r = auth_account_hide(c->site->auth, a.address, buf_slice(&names), &c->e);
+	}
+	if (!out) {
+		out = r == AUTH_OK ? names_answer(a.address, buf_slice(&names))
+				   : auth_answer(c, r, "account");
+	}
+	arena_fini(&arena);
+	buf_fini(&names);
+	return out;
+}
+
 /* ---- aliases ------------------------------------------------------------ */
 
 CO_FN static json_t *run_alias_list(struct call *c)
@@ -449,6 +525,7 @@ static const struct {
 	{ "account.password", { "address", "password" }, run_account_password },
 	{ "account.quota", { "address", NULL }, run_account_quota },
 	{ "account.rename", { "address", "to" }, run_account_rename },
+	{ "account.capabilities", { "address", NULL }, run_account_capabilities },
 	{ "alias.add", { "address", NULL }, run_alias_add },
 	{ "alias.list", { NULL, NULL }, run_alias_list },
 	{ "alias.remove", { "address", NULL }, run_alias_remove },

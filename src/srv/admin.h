@@ -12,7 +12,8 @@
  * domain.catchall domain target; account.add address password [quota_bytes
  * quota_messages]; account.list; account.show address; account.remove
  * address; account.password address password; account.quota address
- * quota_bytes quota_messages; account.rename address to; alias.add address
+ * quota_bytes quota_messages; account.capabilities address [hide show clear]
+ * (comma lists of names that IMAP does not announce); account.rename address to; alias.add address
  * targets[]; alias.list; alias.remove address; check.
  */
 #ifndef SRV_ADMIN_H

@@ -232,6 +232,31 @@ static void test_quotas(void **state)
 
 /* An add that was cut short between directory and store is finished by the
  * same command; one that was not is refused. */
+static void test_hidden_capabilities(void **state)
+{
+#define CAPS "{'verb':'account.capabilities','address':'bob@example.test'"
+#define IS(list) "{'address':'bob@example.test','hidden':[" list "]}"
+	(void)state;
+	add_domain_and_bob();
+	good(CAPS "}", IS(""));
+	good(CAPS ",'hide':'MOVE, idle,,Move'}", IS("'MOVE','idle'"));
+	good(CAPS "}", IS("'MOVE','idle'"));
+	good(CAPS ",'hide':'COMPRESS=DEFLATE','show':'IDLE,UNSELECT'}",
+	     IS("'MOVE','COMPRESS=DEFLATE'"));
+	bad(CAPS ",'hide':'ENABLE,NONESUCH'}", "invalid",
+	    "NONESUCH is no capability that can be hidden");
+	bad(CAPS ",'hide':'IMAP4rev1'}", "invalid",
+	    "IMAP4rev1 is no capability that can be hidden");
+	good(CAPS ",'hide':'IDLE','clear':true}", IS("'IDLE'"));
+	good("{'verb':'account.password','address':'bob@example.test','password':'new'}", NULL);
+	good(CAPS "}", IS("'IDLE'"));
+	good(CAPS ",'clear':true}", IS(""));
+	bad("{'verb':'account.capabilities','address':'eve@example.test'}", "notfound",
+	    "there is no such account");
+#undef CAPS
+#undef IS
+}
+
 static void test_half_made_account(void **state)
 {
 	uint64_t id = 0;
@@ -371,6 +396,7 @@ int main(void)
 		T(test_domains),
 		T(test_accounts),
 		T(test_quotas),
+		T(test_hidden_capabilities),
 		T(test_half_made_account),
 		T(test_aliases),
 		T(test_alias_of_a_thousand),

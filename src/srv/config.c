@@ -17,6 +17,7 @@
 
 #include "auth/auth.h"
 #include "base/log.h"
+#include "imap/imap.h"
 #include "io/listen.h"
 
 #define SIZE_LIMIT_MAX (UINT64_C(2) << 30) /* of one message */
@@ -275,6 +276,19 @@ static int check_path(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
+static int check_capabilities(cfg_t *cfg, cfg_opt_t *opt)
+{
+	for (unsigned i = 0; i < cfg_opt_size(opt); i++) {
+		const char *name = cfg_opt_getnstr(opt, i);
+
+		if (!imap_can_hide(slice_cstr(name))) {
+			cfg_error(cfg, "capabilities: \"%.100s\" is none that can be hidden", name);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 /* ---- defaults ----------------------------------------------------------- */
 
 static void set_ports(struct config_listen *l, const uint16_t *ports, size_t n)
@@ -363,6 +377,11 @@ void config_free(struct config **cp)
 		free(c->tls[i].certificate);
 		free(c->tls[i].key);
 	}
+	for (size_t i = 0; i < c->n_hides; i++) {
+		free(c->hides[i].client);
+		free(c->hides[i].names);
+	}
+	free(c->hides);
 	free(c->listens);
 	free(c->tls);
 	free(c->path);
@@ -441,6 +460,26 @@ static int take_tls(struct config *c, cfg_t *cfg, const char *path, char text[CO
 	return 0;
 }
 
+static void take_hides(struct config *c, cfg_t *imap)
+{
+	unsigned n = cfg_size(imap, "hide");
+
+	c->hides = xcalloc(n ? n : 1, sizeof(*c->hides));
+	for (unsigned i = 0; i < n; i++) {
+		cfg_t *sec = cfg_getnsec(imap, "hide", i);
+		struct buf names = BUF_INIT(64u * 1024);
+
+		for (unsigned k = 0; k < cfg_size(sec, "capabilities"); k++) {
+			buf_adds(&names, k ? " " : "");
+			buf_adds(&names, cfg_getnstr(sec, "capabilities", k));
+		}
+		c->hides[i].client = xstrdup(cfg_title(sec));
+		c->hides[i].names = xstrdup(buf_cstr(&names));
+		c->n_hides++;
+		buf_fini(&names);
+	}
+}
+
 static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CONFIG_TEXT_MAX])
 {
 	unsigned n = cfg_size(cfg, "listen");
@@ -449,6 +488,8 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CO
 	c->log_level = level_of(cfg_getstr(cfg, "log_level"));
 	take_limits(c, cfg_getsec(cfg, "limits"));
 	c->share_with_anyone = cfg_getbool(cfg_getsec(cfg, "imap"), "share_with_anyone");
+	c->scram = cfg_getbool(cfg_getsec(cfg, "auth"), "scram");
+	take_hides(c, cfg_getsec(cfg, "imap"));
 	if (n == 0) {
 		listen_everywhere(c);
 	} else {
@@ -485,8 +526,12 @@ static cfg_t *grammar(void)
 				      CFG_INT("connections", 8192, CFGF_NONE),
 				      CFG_INT("connections_per_ip", 30, CFGF_NONE),
 				      CFG_END() };
-	static cfg_opt_t imap[] = { CFG_BOOL("share_with_anyone", cfg_false, CFGF_NONE),
-				    CFG_END() };
+	static cfg_opt_t auth[] = { CFG_BOOL("scram", cfg_false, CFGF_NONE), CFG_END() };
+	static cfg_opt_t hide[] = { CFG_STR_LIST("capabilities", NULL, CFGF_NODEFAULT), CFG_END() };
+	static cfg_opt_t imap[] = {
+		CFG_SEC("hide", hide, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_BOOL("share_with_anyone", cfg_false, CFGF_NONE), CFG_END()
+	};
 	static cfg_opt_t all[] = { CFG_STR("hostname", NULL, CFGF_NODEFAULT),
 				   CFG_STR("data", CONFIG_DEFAULT_DATA, CFGF_NONE),
 				   CFG_STR("admin_contact", NULL, CFGF_NODEFAULT),
@@ -496,6 +541,7 @@ static cfg_t *grammar(void)
 				   CFG_SEC("listen", listen_,
 					   CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 				   CFG_SEC("limits", limits, CFGF_NONE),
+				   CFG_SEC("auth", auth, CFGF_NONE),
 				   CFG_SEC("imap", imap, CFGF_NONE),
 				   CFG_END() };
 	cfg_t *cfg = cfg_init(all, CFGF_NONE);
@@ -514,6 +560,7 @@ static cfg_t *grammar(void)
 	cfg_set_validate_func(cfg, "listen|addresses", check_addresses);
 	cfg_set_validate_func(cfg, "tls|certificate", check_path);
 	cfg_set_validate_func(cfg, "tls|key", check_path);
+	cfg_set_validate_func(cfg, "imap|hide|capabilities", check_capabilities);
 	cfg_set_validate_func(cfg, "limits|message_size", check_message_size);
 	cfg_set_validate_func(cfg, "limits|free_space", check_size);
 	cfg_set_validate_func(cfg, "limits|recipients", check_count);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "line/session.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/postrider/postrider.conf"
 #define CONFIG_DEFAULT_DATA "/var/lib/postrider"
@@ -53,6 +54,9 @@ struct config {
 	size_t n_tls;
 	struct config_listen *listens; /* default: all of DESIGN's ports */
 	size_t n_listens;
+	bool scram; /* SCRAM is offered; default false */
+	struct client_hide *hides;
+	size_t n_hides;
 	unsigned threads; /* loops; 0: one per core */
 	int log_level;	  /* enum log_level; default info */
 	struct {

@@ -62,6 +62,8 @@ static void test_empty_file_is_all_defaults(void **state)
 	assert_int_equal(c->limits.connections, 8192);
 	assert_int_equal(c->limits.connections_per_ip, 30);
 	assert_false(c->share_with_anyone);
+	assert_false(c->scram);
+	assert_int_equal(c->n_hides, 0);
 	assert_int_equal(c->threads, 0);
 	assert_int_equal(c->log_level, LOG_INFO);
 	config_free(&c);
@@ -83,7 +85,10 @@ static void test_everything_set(void **state)
 		     "ports = {25, 2525} }\n"
 		     "listen imaps { ports = {1993} }\n"
 		     "listen pop3 { }\n"
-		     "imap { share_with_anyone = true }\n"
+		     "auth { scram = true }\n"
+		     "imap { share_with_anyone = true\n"
+		     " hide \"Outlook*\" { capabilities = {IDLE, \"compress=deflate\"} }\n"
+		     " hide old { capabilities = {\"AUTH=SCRAM-SHA-256\"} }\n}\n"
 		     "limits { message_size = \"1G\" recipients = 5\n"
 		     " connections = 10 connections_per_ip = 2 "
 		     "free_space = 1024K }\n",
@@ -111,6 +116,11 @@ static void test_everything_set(void **state)
 	assert_int_equal(c->limits.connections, 10);
 	assert_int_equal(c->limits.connections_per_ip, 2);
 	assert_true(c->share_with_anyone);
+	assert_true(c->scram);
+	assert_int_equal(c->n_hides, 2);
+	assert_string_equal(c->hides[0].client, "Outlook*");
+	assert_string_equal(c->hides[0].names, "IDLE compress=deflate");
+	assert_string_equal(c->hides[1].names, "AUTH=SCRAM-SHA-256");
 	config_free(&c);
 }
 
@@ -119,7 +129,7 @@ static void test_bad_lines(void **state)
 	(void)state;
 	refused("hostname = \"a.test\"\nnonsense = 1\n",
 		"2: no such option 'nonsense'; expected one of hostname, "
-		"data, admin_contact, threads, log_level, tls, listen, limits, imap");
+		"data, admin_contact, threads, log_level, tls, listen, limits, auth, imap");
 	refused("limits { rcpts = 1 }\n",
 		"1: no such option 'rcpts'; expected one of message_size, "
 		"free_space, recipients, connections, connections_per_ip");
@@ -146,6 +156,10 @@ static void test_bad_lines(void **state)
 	refused("log_level = loud\n", "1: log_level = \"loud\": expected "
 				      "debug, info, warn or error");
 	refused("tls { certificate = \"/a.pem\" }\n", "1: tls: expected both certificate and key");
+	refused("imap { hide x { capabilities = {IMAP4rev1} } }\n",
+		"1: capabilities: \"IMAP4rev1\" is none that can be hidden");
+	refused("imap {\n hide x { capabilities = {IDLE, NONESUCH} } }\n",
+		"2: capabilities: \"NONESUCH\" is none that can be hidden");
 	refused("listen imaps { }\n", " listen imaps needs a certificate: expected a tls { "
 				      "certificate = ... key = ... } section");
 }

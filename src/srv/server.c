@@ -251,6 +251,8 @@ CO_FN static int boot(struct server *s)
 		.share_with_anyone = o->config->share_with_anyone,
 		.message_max = o->config->limits.message_size,
 		.rcpt_max = o->config->limits.recipients,
+		.hide = o->config->hides,
+		.n_hide = o->config->n_hides,
 		.greet_wait_ms = GREET_WAIT_MS,
 	};
 	r = conns_new(&co, &s->conns);

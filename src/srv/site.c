@@ -65,6 +65,7 @@ CO_FN static int open_all(const struct site_opts *o, struct site *s, struct err 
 	struct auth_opts ao = {
 		.argon_memory_kib = o->argon_memory_kib,
 		.argon_passes = o->argon_passes,
+		.scram = o->config->scram,
 	};
 	int r = private_dir(o->config->data, e);
 

@@ -26,6 +26,9 @@ struct rig {
 	struct auth *auth;
 	struct proto_env env;
 	struct store_account *locked[RIG_ACCOUNTS];
+	struct client_hide hide;
+	char hide_client[64];
+	char hide_names[128];
 	bool full;
 	bool broken;
 	bool stopping;
@@ -490,6 +493,19 @@ static int do_switch(struct rig *r, struct slice verb, bool on)
 	return 0;
 }
 
+/* One pattern of client names at a time. */
+static int do_mercy(struct rig *r, struct slice client, struct slice names)
+{
+	if (slice_copy(client, r->hide_client, sizeof(r->hide_client)) < 0 ||
+	    slice_copy(names, r->hide_names, sizeof(r->hide_names)) < 0) {
+		return -EINVAL;
+	}
+	r->hide = (struct client_hide){ r->hide_client, r->hide_names };
+	r->env.hide = &r->hide;
+	r->env.n_hide = 1;
+	return 0;
+}
+
 int rig_do(struct rig *r, struct slice what)
 {
 	struct slice verb = slice_split(&what, ' ');
@@ -503,6 +519,15 @@ int rig_do(struct rig *r, struct slice what)
 	}
 	if (slice_eq(verb, S("alias"))) {
 		return do_alias(r, arg, what);
+	}
+	if (slice_eq(verb, S("scram"))) {
+		return auth_scram_on(r->auth, &e);
+	}
+	if (slice_eq(verb, S("mercy"))) {
+		return auth_account_hide(r->auth, arg, what, &e);
+	}
+	if (slice_eq(verb, S("mercy_by_name"))) {
+		return do_mercy(r, arg, what);
 	}
 	if (slice_eq(verb, S("catchall"))) {
 		return auth_domain_catchall(r->auth, arg, what, &e);
