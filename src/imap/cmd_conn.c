@@ -38,7 +38,7 @@ CO_FN int imap_cmd_unauthenticate(void *session, void *command)
 	struct imap *s = session;
 	struct imap_cmd *cmd = command;
 	struct conn *c = imap_conn(s);
-	struct buf caps = BUF_INIT(1024);
+	struct buf caps = BUF_INIT(IMAP_CAPS_MAX);
 
 	if (!cur_end(&cmd->c)) {
 		return imap_syntax(cmd);

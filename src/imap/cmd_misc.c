@@ -12,7 +12,7 @@
 
 CO_FN static void list_capabilities(struct imap *s)
 {
-	struct buf caps = BUF_INIT(4096);
+	struct buf caps = BUF_INIT(IMAP_CAPS_MAX);
 
 	imap_capabilities(s, &caps);
 	conn_write(imap_conn(s), S("* CAPABILITY "));

@@ -28,6 +28,7 @@
 #define IMAP_DRAIN_MAX (1024u * 1024) /* refused octets that we still read */
 #define IMAP_TAG_MAX 128u
 #define IMAP_CLIENT_MAX 63u /* of its name, as ID has it */
+#define IMAP_CAPS_MAX 4096u /* a list of capabilities */
 #define IMAP_ARENA_MAX (32u * 1024 * 1024)
 #define IMAP_REPLY_MAX (4u * 1024 * 1024)
 #define IMAP_BUF_MAX (64u * 1024 * 1024) /* one FETCH response but bodies */

@@ -43,7 +43,7 @@ bool imap_privacy(const struct imap *s)
 
 CO_FN static void greet(struct imap *s)
 {
-	struct buf caps = BUF_INIT(1024);
+	struct buf caps = BUF_INIT(IMAP_CAPS_MAX);
 
 	imap_capabilities(s, &caps);
 	conn_write(imap_conn(s), S("* OK [CAPABILITY "));
@@ -85,7 +85,7 @@ bool imap_must_move(struct imap *s, uint64_t account)
 CO_FN int imap_logged_in(struct imap_cmd *cmd, const char *how)
 {
 	struct imap *s = cmd->s;
-	struct buf caps = BUF_INIT(1024);
+	struct buf caps = BUF_INIT(IMAP_CAPS_MAX);
 
 	s->moving = imap_must_move(s, s->id.account);
 	if (!s->moving && open_account(s) != STORE_OK) {
