@@ -31,6 +31,7 @@ static const struct {
 	{ S("ENABLE"), ANY, 0 },
 	{ S("COMPRESS=DEFLATE"), IN, 0 },
 	{ S("UNAUTHENTICATE"), IN, 0 },
+	{ S("INPROGRESS"), IN, 0 },
 	{ S("IDLE"), IN, 0 },
 	{ S("NAMESPACE"), IN, 0 },
 	{ S("CHILDREN"), IN, 0 },

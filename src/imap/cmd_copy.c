@@ -78,7 +78,7 @@ CO_FN static void take_back(struct store_mailbox *dst, uint32_t *to, size_t n)
  * loop get their turn between them. A COPY that fails leaves nothing; a MOVE
  * leaves what was moved, each message whole (RFC 6851 3.3): *done_out.
  */
-CO_FN static int in_pieces(struct store_mailbox *src, const uint32_t *uids, size_t n,
+CO_FN static int in_pieces(struct imap_cmd *cmd, const uint32_t *uids, size_t n,
 			   struct store_mailbox *dst, bool move, uint32_t *to, size_t *done_out,
 			   struct err *e)
 {
@@ -87,7 +87,8 @@ CO_FN static int in_pieces(struct store_mailbox *src, const uint32_t *uids, size
 
 	while (done < n && r == STORE_OK) {
 		size_t piece = MIN(n - done, COPY_PIECE);
-		r = store_copy(src, uids + done, piece, dst, move, to + done, e);
+		imap_progress(cmd, done, n);
+		r = store_copy(cmd->s->mbox, uids + done, piece, dst, move, to + done, e);
 		if (r == STORE_OK) {
 			done += piece;
 			r = co_breathe();
@@ -129,7 +130,7 @@ CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_
 		imap_no(cmd, "[EXPUNGEISSUED] Some messages are gone");
 	} else {
 		if (r == STORE_OK && n_uids > 0) {
-			r = in_pieces(s->mbox, uids, n_uids, dst, move, to, &done, &e);
+			r = in_pieces(cmd, uids, n_uids, dst, move, to, &done, &e);
 		}
 		if (r == STORE_OK || done > 0) {
 			answer(cmd, dst, uids, to, done, move);

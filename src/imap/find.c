@@ -236,7 +236,9 @@ CO_FN bool find_run(struct find *f)
 	store_mailbox_get_status(f->run.mbox, &st);
 	f->since = st.highestmodseq;
 	f->run.limit = enough(f);
+	f->run.cmd = f->cmd;
 	r = search_run(&f->run, NULL, 0);
+	f->run.cmd = NULL;
 	if (r < 0) {
 		find_failed(f);
 		imap_store_no(f->cmd, r, NULL);

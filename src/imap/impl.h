@@ -106,11 +106,12 @@ struct imap_cmd {
 	bool literal;
 	bool literal_sync;
 	uint64_t literal_size;
-	struct buf reply; /* "OK text"; the tag comes in front */
-	bool bad;	  /* reply is a BAD */
-	bool replied;	  /* the handler sent it itself */
-	bool moves;	  /* no reply yet: it runs again on another loop */
-	bool again;	  /* it does so now */
+	struct buf reply;    /* "OK text"; the tag comes in front */
+	bool bad;	     /* reply is a BAD */
+	bool replied;	     /* the handler sent it itself */
+	int64_t progress_at; /* when a word is due (progress.c); 0: not begun */
+	bool moves;	     /* no reply yet: it runs again on another loop */
+	bool again;	     /* it does so now */
 };
 
 static inline struct conn *imap_conn(struct imap *s)
@@ -387,6 +388,12 @@ int64_t imap_idle_ms(const struct imap *s);
 void imap_capabilities(const struct imap *s, struct buf *out);
 /* Does the configuration hide anything from this client by its name? */
 bool imap_has_hidden(const struct imap *s);
+
+/* ---- progress.c ------------------------------------------------------------ */
+
+/* Of a command that may take long, for each of its steps: says how far it is
+ * (RFC 9585) when some seconds are over, and may then suspend. */
+CO_FN void imap_progress(struct imap_cmd *cmd, uint64_t done, uint64_t total);
 
 /* ---- verbs.c ------------------------------------------------------------ */
 

@@ -458,6 +458,9 @@ CO_FN int search_run(struct search_run *x, const uint32_t *seqs, size_t n)
 	n = seqs ? n : store_view_count(x->view);
 	for (size_t i = 0; r == 0 && i < n && !(x->limit && x->n >= x->limit);) {
 		struct search_work *w = x->work;
+		if (x->cmd) {
+			imap_progress(x->cmd, i, n);
+		}
 		for (w->n = 0; w->n < SEARCH_BATCH && i < n; i++) {
 			w->seqs[w->n++] = seqs ? seqs[i] : (uint32_t)i + 1;
 		}

@@ -26,6 +26,8 @@ struct search_run {
 	struct arena *a;		/* scratch, given back */
 	struct search_prog *prog;	/* what depends on the mailbox is filled in */
 	size_t limit;			/* stop after so many; 0: none */
+	struct imap_cmd *cmd;		/* whose progress is told; NULL: nobody's, as on
+				 another loop than the session's */
 	/* out */
 	struct search_found *v; /* in the order of the view */
 	size_t n;

@@ -39,6 +39,8 @@ struct proto_env {
 	unsigned error_max;	  /* 20 bad commands */
 	int64_t idle_timeout_ms;  /* 0: the protocol's own */
 	int64_t login_timeout_ms; /* 0: 60 s before login (IMAP, POP3) */
+	int64_t progress_ms;	  /* IMAP's words in long commands; 0: 10 s; <0:
+				     at each step (tests) */
 	const struct client_hide *hide;
 	size_t n_hide;
 	/* SMTP: how long a stranger's client is watched for speaking before the

@@ -485,6 +485,8 @@ static int do_switch(struct rig *r, struct slice verb, bool on)
 		r->stopping = on;
 	} else if (slice_eq(verb, S("cleartext"))) {
 		r->env.cleartext_loopback = on;
+	} else if (slice_eq(verb, S("progress"))) {
+		r->env.progress_ms = on ? -1 : 0;
 	} else if (slice_eq(verb, S("share_with_anyone"))) {
 		r->env.share_with_anyone = on;
 	} else {

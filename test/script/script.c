@@ -169,7 +169,7 @@ static int setting(struct reader *r, struct slice text)
 		S("login_tries"),   S("full"),	    S("broken"),
 		S("stopping"),	    S("cleartext"), S("share_with_anyone"),
 		S("acl"),	    S("scram"),	    S("mercy"),
-		S("mercy_by_name"),
+		S("mercy_by_name"), S("progress"),
 	};
 	size_t colon = slice_chr(text, ':');
 	struct slice key = slice_trim(slice_sub(text, 0, colon));
