@@ -16,12 +16,14 @@
 #ifndef IMAP_APPEND_H
 #define IMAP_APPEND_H
 
-#include "imap/impl.h"
+#include "imap/parse.h"
+#include "imap/target.h"
 #include "io/spool.h"
 
 #define APPEND_MESSAGES_MAX 1000u	    /* in one command */
 #define APPEND_PARTS_MAX 10000u		    /* of CATENATE, in one command */
 #define APPEND_URL_MAX (8u * 1024)	    /* octets of one URL */
+#define APPEND_KEPT_MAX (16u * 1024 * 1024) /* keyword names of all messages */
 #define APPEND_COPY_MAX (UINT64_C(1) << 30) /* octets from URLs in one command */
 
 enum append_result {
@@ -33,7 +35,14 @@ enum append_result {
 struct append {
 	struct imap_cmd *cmd;
 	struct slice name;
-	struct store_mailbox *mbox;
+	struct imap_target t; /* whose mailbox; once found */
+	bool found;
+	struct store_usage usage;     /* of its account, when it was found */
+	struct store_account *lender; /* another's account on this loop */
+	struct store_mailbox *mbox;   /* NULL: the account is on another loop */
+	/* there, keywords become bits when the messages are kept */
+	struct arena kept;
+	struct imap_flags *named; /* of each message, beside v */
 	/* REPLACE: what goes */
 	bool replace;
 	uint32_t old_uid;
@@ -88,6 +97,8 @@ int append_no(struct append *a, int r, const struct err *e);
 
 /* 1*append-message (REPLACE: one), the mailbox being named and not opened. */
 CO_FN int append_messages(struct append *a);
+/* Keeps all of them, wherever their mailbox lives: a result of the store. */
+CO_FN int append_keep(struct append *a, struct store_status *st_out, struct err *e);
 
 /* ---- append_binary.c ----------------------------------------------------- */
 

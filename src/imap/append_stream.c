@@ -16,6 +16,7 @@ void append_init(struct append *a, struct imap_cmd *cmd)
 {
 	*a = (struct append){ .cmd = cmd, .e = ERR_INIT };
 	buf_init(&a->line, IMAP_LINE_MAX);
+	arena_init(&a->kept, APPEND_KEPT_MAX);
 }
 
 void append_fini(struct append *a)
@@ -27,6 +28,8 @@ void append_fini(struct append *a)
 	store_writer_free(&a->next.w);
 	spool_free(&a->spool);
 	store_mailbox_close(&a->mbox);
+	store_account_close(&a->lender);
+	arena_fini(&a->kept);
 	buf_fini(&a->line);
 	free(a->piece);
 }
@@ -59,13 +62,12 @@ uint64_t imap_append_max(const struct imap *s)
 bool append_admit(struct append *a, uint64_t n)
 {
 	struct imap_cmd *cmd = a->cmd;
-	struct store_usage u;
+	struct store_usage u = a->usage;
 
 	if (n > imap_append_max(cmd->s) || a->size + n > imap_append_max(cmd->s)) {
 		imap_no(cmd, "[TOOBIG] Message is too large");
 		return false;
 	}
-	store_account_usage(store_mailbox_account(a->mbox), &u);
 	n += a->size + a->sum;
 	n -= MIN(n, a->old_size);
 	if ((u.quota_bytes && n > 0 && (n > u.quota_bytes || u.bytes > u.quota_bytes - n)) ||

@@ -190,18 +190,67 @@ static bool parse_options(struct append *a, struct imap_flags *named)
 	return !cur_done(c);
 }
 
+static int usage(struct store_account *account, void *arg)
+{
+	store_account_usage(account, arg);
+	return STORE_OK;
+}
+
+/* The mailbox, if its account lives here; what must be known of it in any
+ * case. Messages stream in on this loop, wherever they are kept. */
 CO_FN static int open_mailbox(struct append *a)
 {
 	struct imap *s = a->cmd->s;
+	struct store_account *account = s->account;
 	struct err e = ERR_INIT;
-	int r = s->account ? store_mailbox_open(s->account, a->name, &a->mbox, &e)
-			   : STORE_FORBIDDEN; /* the account is on another loop */
+	int r;
 
-	if (r == STORE_NOTFOUND) {
-		imap_no(a->cmd, "[TRYCREATE] No such mailbox");
+	if (!imap_target_into(a->cmd, a->name, &a->t)) {
 		return APPEND_REFUSED;
 	}
+	a->found = true;
+	r = imap_on_account(s, a->t.account, usage, &a->usage, &e);
+	if (r == STORE_OK && imap_lives_here(s, a->t.account)) {
+		if (!a->t.mine || !account) {
+			r = store_account_open(s->base.env->store, a->t.account, &a->lender, &e);
+			account = a->lender;
+		}
+		r = r ? r : store_mailbox_open(account, a->t.name, &a->mbox, &e);
+	}
 	return r == STORE_OK ? APPEND_OK : append_no(a, r, &e);
+}
+
+/* Keywords of a message for a mailbox that is not here: kept by name. */
+static int keep_names(struct append *a, const struct imap_flags *named)
+{
+	struct imap_flags *to;
+
+	if (!a->named) {
+		a->named = arena_array(&a->kept, APPEND_MESSAGES_MAX, sizeof(*a->named));
+	}
+	if (!a->named) {
+		return -ENOMEM;
+	}
+	to = &a->named[a->n];
+	to->n = named->n;
+	to->keywords = arena_array(&a->kept, named->n, sizeof(*to->keywords));
+	for (size_t i = 0; i < named->n && to->keywords; i++) {
+		to->keywords[i] = arena_dup(&a->kept, named->keywords[i]);
+	}
+	return arena_err(&a->kept) ? -ENOMEM : STORE_OK;
+}
+
+/* The flags of the next message, as far as the session may set them there
+ * (RFC 4314 4). */
+static int take_flags(struct append *a, struct imap_flags *named)
+{
+	struct store_flags may = imap_flags_allowed(a->t.rights);
+
+	a->next.flags.system = named->system & may.system;
+	named->n = may.keywords ? named->n : 0;
+	return a->mbox ? store_keyword_bits(a->mbox, named->keywords, named->n, true,
+					    &a->next.flags.keywords)
+		       : keep_names(a, named);
 }
 
 /* What stands before the message; with the first, the mailbox is opened, when
@@ -215,7 +264,7 @@ CO_FN static int options(struct append *a)
 		cur_fail(&a->cmd->c, -EINVAL);
 		return syntax(a);
 	}
-	if (!a->mbox) {
+	if (!a->found) {
 		r = open_mailbox(a);
 	}
 	if (r == APPEND_OK && a->n == APPEND_MESSAGES_MAX) {
@@ -225,7 +274,7 @@ CO_FN static int options(struct append *a)
 	if (r != APPEND_OK) {
 		return r;
 	}
-	r = store_keyword_bits(a->mbox, named.keywords, named.n, true, &a->next.flags.keywords);
+	r = take_flags(a, &named);
 	return r == STORE_OK ? APPEND_OK : append_no(a, r, NULL);
 }
 
@@ -246,18 +295,69 @@ CO_FN int append_messages(struct append *a)
 	return cur_end(&cmd->c) ? APPEND_OK : syntax(a);
 }
 
+struct kept {
+	struct append *a;
+	struct store_status st;
+	struct err *e;
+};
+
+/* Into the open mailbox. */
+CO_FN static int keep_in(struct kept *k, struct store_mailbox *m)
+{
+	int r = store_append_all(m, k->a->v, k->a->n, k->e);
+
+	if (r == STORE_OK) {
+		store_mailbox_get_status(m, &k->st);
+	}
+	return r;
+}
+
+/* The same on the account's own loop, where the right to is asked for again. */
+static int keep_there(struct store_account *account, void *arg)
+{
+	struct kept *k = arg;
+	struct append *a = k->a;
+	struct imap *s = a->cmd->s;
+	struct store_mailbox *m = NULL;
+
+	co_enter();
+	int r = store_mailbox_open(account, a->t.name, &m, k->e);
+
+	if (r == STORE_OK &&
+	    !(store_mailbox_rights(m, s->id.account, s->base.env->share_with_anyone) &
+	      STORE_RIGHT_INSERT)) {
+		r = STORE_NOTFOUND;
+	}
+	for (size_t i = 0; i < a->n && r == STORE_OK; i++) {
+		r = store_keyword_bits(m, a->named[i].keywords, a->named[i].n, true,
+				       &a->v[i].flags.keywords);
+	}
+	r = r ? r : keep_in(k, m);
+	store_mailbox_close(&m);
+	return r;
+}
+
+CO_FN int append_keep(struct append *a, struct store_status *st_out, struct err *e)
+{
+	struct kept k = { .a = a, .e = e };
+	int r = a->mbox ? keep_in(&k, a->mbox)
+			: imap_on_account(a->cmd->s, a->t.account, keep_there, &k, e);
+
+	*st_out = k.st;
+	return r;
+}
+
 /* All messages are here: keeps them. */
 CO_FN static int keep(struct append *a)
 {
 	struct store_status st;
 	struct err e = ERR_INIT;
+	int r = append_keep(a, &st, &e);
 	uint32_t first;
-	int r = store_append_all(a->mbox, a->v, a->n, &e);
 
 	if (r != STORE_OK) {
 		return append_no(a, r, &e);
 	}
-	store_mailbox_get_status(a->mbox, &st);
 	first = a->v[0].uid;
 	if (a->n == 1) {
 		return imap_ok(a->cmd, "[APPENDUID %u %u] Message kept", st.uidvalidity, first);

@@ -3,6 +3,7 @@
  * All or nothing; what a MOVE moves is one commit, so no message is ever in
  * both mailboxes or in none. Very many go in several commits.
  */
+#include "imap/carry.h"
 #include "imap/impl.h"
 #include "imap/parse.h"
 
@@ -31,15 +32,13 @@ static bool put_copyuid(struct buf *b, uint32_t uidvalidity, uint32_t *from, uin
 }
 
 /* Says what went where: before the EXPUNGEs of a MOVE, else in the reply. */
-CO_FN static int answer(struct imap_cmd *cmd, struct store_mailbox *dst, uint32_t *from,
-			uint32_t *to, size_t n, bool move)
+CO_FN static int answer(struct imap_cmd *cmd, uint32_t uidvalidity, uint32_t *from, uint32_t *to,
+			size_t n, bool move)
 {
 	struct buf code = BUF_INIT(IMAP_REPLY_MAX - 64);
-	struct store_status st;
 	struct conn *c = imap_conn(cmd->s);
 
-	store_mailbox_get_status(dst, &st);
-	if (!put_copyuid(&code, st.uidvalidity, from, to, n)) {
+	if (!put_copyuid(&code, uidvalidity, from, to, n)) {
 		buf_reset(&code);
 	}
 	if (move && code.n > 0) {
@@ -79,8 +78,8 @@ CO_FN static void take_back(struct store_mailbox *dst, uint32_t *to, size_t n)
  * leaves what was moved, each message whole (RFC 6851 3.3): *done_out.
  */
 CO_FN static int in_pieces(struct imap_cmd *cmd, const uint32_t *uids, size_t n,
-			   struct store_mailbox *dst, bool move, uint32_t *to, size_t *done_out,
-			   struct err *e)
+			   struct store_mailbox *dst, bool move, struct store_flags keep,
+			   uint32_t *to, size_t *done_out, struct err *e)
 {
 	size_t done = 0;
 	int r = STORE_OK;
@@ -88,7 +87,8 @@ CO_FN static int in_pieces(struct imap_cmd *cmd, const uint32_t *uids, size_t n,
 	while (done < n && r == STORE_OK) {
 		size_t piece = MIN(n - done, COPY_PIECE);
 		imap_progress(cmd, done, n);
-		r = store_copy(cmd->s->mbox, uids + done, piece, dst, move, to + done, e);
+		r = store_copy_with(cmd->s->mbox, uids + done, piece, dst, move, keep, to + done,
+				    e);
 		if (r == STORE_OK) {
 			done += piece;
 			r = co_breathe();
@@ -102,12 +102,32 @@ CO_FN static int in_pieces(struct imap_cmd *cmd, const uint32_t *uids, size_t n,
 	return r;
 }
 
+/* Within the account of the selected mailbox. */
+CO_FN static int copy_here(struct imap_cmd *cmd, const struct imap_target *t, const uint32_t *uids,
+			   size_t n, bool move, uint32_t *to, size_t *done_out,
+			   uint32_t *validity_out, struct err *e)
+{
+	struct store_mailbox *dst = NULL;
+	struct store_status st = { 0 };
+	int r = store_mailbox_open(store_mailbox_account(cmd->s->mbox), t->name, &dst, e);
+
+	if (r == STORE_OK) {
+		r = in_pieces(cmd, uids, n, dst, move, imap_flags_allowed(t->rights), to, done_out,
+			      e);
+		store_mailbox_get_status(dst, &st);
+	}
+	store_mailbox_close(&dst);
+	*validity_out = st.uidvalidity;
+	return r;
+}
+
 CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_t *seqs, size_t n,
 			  bool move)
 {
 	struct imap *s = cmd->s;
-	struct store_mailbox *dst = NULL;
+	struct imap_target t;
 	struct err e = ERR_INIT;
+	uint32_t validity = 0;
 	uint32_t *uids;
 	uint32_t *to;
 	size_t n_uids;
@@ -119,28 +139,23 @@ CO_FN static int transfer(struct imap_cmd *cmd, struct slice name, const uint32_
 	if (r < 0 || !to) {
 		return imap_store_no(cmd, -ENOMEM, NULL);
 	}
-	r = s->account && store_mailbox_account(s->mbox) == s->account
-		    ? store_mailbox_open(s->account, name, &dst, &e)
-		    : STORE_FORBIDDEN; /* between accounts */
-	if (r == STORE_NOTFOUND) {
-		return imap_no(cmd, "[TRYCREATE] No such mailbox");
+	if (!imap_target_into(cmd, name, &t)) {
+		return 0;
 	}
-	if (r == STORE_OK && gone > 0 && !cmd->uid) {
+	if (gone > 0 && !cmd->uid) {
 		/* All or nothing, and not all are there. */
-		imap_no(cmd, "[EXPUNGEISSUED] Some messages are gone");
-	} else {
-		if (r == STORE_OK && n_uids > 0) {
-			r = in_pieces(cmd, uids, n_uids, dst, move, to, &done, &e);
-		}
-		if (r == STORE_OK || done > 0) {
-			answer(cmd, dst, uids, to, done, move);
-		}
-		if (r != STORE_OK) {
-			imap_store_no(cmd, r, &e);
-		}
+		return imap_no(cmd, "[EXPUNGEISSUED] Some messages are gone");
 	}
-	store_mailbox_close(&dst);
-	return 0;
+	if (t.account == store_account_id(store_mailbox_account(s->mbox))) {
+		r = copy_here(cmd, &t, uids, n_uids, move, to, &done, &validity, &e);
+	} else {
+		r = imap_carry(s, &t, uids, n_uids, move, &cmd->arena, to, &validity, &e);
+		done = r == STORE_OK ? n_uids : 0;
+	}
+	if (r == STORE_OK || done > 0) {
+		answer(cmd, validity, uids, to, done, move);
+	}
+	return r == STORE_OK ? 0 : imap_store_no(cmd, r, &e);
 }
 
 CO_FN static int copy_or_move(struct imap *s, struct imap_cmd *cmd, bool move)
@@ -162,6 +177,10 @@ CO_FN static int copy_or_move(struct imap *s, struct imap_cmd *cmd, bool move)
 	}
 	if (move && s->readonly) {
 		return imap_no(cmd, "[READ-ONLY] Mailbox is read-only");
+	}
+	/* What STORE and EXPUNGE would need (RFC 6851 4.2). */
+	if (move && !imap_may(s, STORE_RIGHT_DELETEMSG | STORE_RIGHT_EXPUNGE)) {
+		return imap_no(cmd, "[NOPERM] Not permitted");
 	}
 	return transfer(cmd, name, seqs, n, move);
 }

@@ -48,24 +48,14 @@ static bool parse_old(struct append *a)
 	return cmd->reply.n == 0;
 }
 
-/* Into another account: no commit spans two, so the new one goes again if
- * the old one does not. */
-CO_FN static int append_then_expunge(struct append *a, struct err *e)
+/* Into another account: no commit spans two, so the old one goes after the new
+ * one is kept; if that fails there are both. */
+CO_FN static int append_then_expunge(struct append *a, struct store_status *st, struct err *e)
 {
-	struct imap *s = a->cmd->s;
-	size_t removed = 0;
-	size_t undone;
-	int r = store_append_all(a->mbox, a->v, 1, e);
+	size_t removed;
+	int r = append_keep(a, st, e);
 
-	if (r != STORE_OK) {
-		return r;
-	}
-	r = store_expunge(s->mbox, &a->old_uid, 1, false, &removed, e);
-	r = r == STORE_OK && removed == 0 ? STORE_NOTFOUND : r;
-	if (r != STORE_OK) {
-		store_expunge(a->mbox, &a->v[0].uid, 1, false, &undone, e);
-	}
-	return r;
+	return r ? r : store_expunge(a->cmd->s->mbox, &a->old_uid, 1, false, &removed, e);
 }
 
 CO_FN static int replace(struct append *a)
@@ -76,10 +66,11 @@ CO_FN static int replace(struct append *a)
 	struct err e = ERR_INIT;
 	int r;
 
-	if (store_mailbox_account(a->mbox) == store_mailbox_account(s->mbox)) {
+	if (a->mbox && store_mailbox_account(a->mbox) == store_mailbox_account(s->mbox)) {
 		r = store_replace(a->mbox, &a->v[0], s->mbox, a->old_uid, &e);
+		store_mailbox_get_status(a->mbox, &st);
 	} else {
-		r = append_then_expunge(a, &e);
+		r = append_then_expunge(a, &st, &e);
 	}
 	if (r == STORE_NOTFOUND) {
 		imap_no(cmd, "[EXPUNGEISSUED] The message to replace is gone");
@@ -88,7 +79,6 @@ CO_FN static int replace(struct append *a)
 	if (r != STORE_OK) {
 		return append_no(a, r, &e);
 	}
-	store_mailbox_get_status(a->mbox, &st);
 	conn_printf(imap_conn(s), "* OK [APPENDUID %u %u] Replacement is kept\r\n", st.uidvalidity,
 		    a->v[0].uid);
 	/* EXISTS; the EXPUNGE comes with the tagged reply. */

@@ -73,12 +73,10 @@ CO_FN static int open_account(struct imap *s)
 
 bool imap_must_move(struct imap *s, uint64_t account)
 {
-	struct co_loop *home = store_home(s->base.env->store, account);
-
-	if (!home || !co_loop_self() || home == co_loop_self()) {
+	if (imap_lives_here(s, account)) {
 		return false;
 	}
-	s->move_to = home;
+	s->move_to = store_home(s->base.env->store, account);
 	return true;
 }
 

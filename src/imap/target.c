@@ -42,6 +42,13 @@ CO_FN int imap_on_account(struct imap *s, store_id account, imap_account_fn *fn,
 	return co_call(store_home(v.store, account), visit, &v);
 }
 
+bool imap_lives_here(const struct imap *s, store_id account)
+{
+	struct co_loop *home = store_home(s->base.env->store, account);
+
+	return !home || !co_loop_self() || home == co_loop_self();
+}
+
 /* ---- names ------------------------------------------------------------------- */
 
 /* Of another's mailbox the rest is a name by itself, with its own limits, and
@@ -174,9 +181,23 @@ CO_FN bool imap_target(struct imap_cmd *cmd, struct slice full, unsigned rights,
 	return imap_target_may(cmd, out, rights);
 }
 
-bool imap_target_could_create(const struct imap_target *t)
+CO_FN bool imap_target_into(struct imap_cmd *cmd, struct slice full, struct imap_target *out)
 {
-	return t->account && !(t->rights & STORE_RIGHT_LOOKUP) && (t->above & STORE_RIGHT_CREATE);
+	struct err e = ERR_INIT;
+	int r = imap_target_find(cmd->s, full, out, &e);
+
+	if (r) {
+		imap_store_no(cmd, r, &e);
+		return false;
+	}
+	if (out->exists && (out->rights & STORE_RIGHT_INSERT)) {
+		return true;
+	}
+	if (!(out->rights & STORE_RIGHT_LOOKUP) && (out->above & STORE_RIGHT_CREATE)) {
+		imap_no(cmd, "[TRYCREATE] No such mailbox");
+		return false;
+	}
+	return imap_target_may(cmd, out, STORE_RIGHT_INSERT);
 }
 
 /* ---- the selected mailbox ------------------------------------------------------ */

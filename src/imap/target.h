@@ -42,12 +42,15 @@ bool imap_target_may(struct imap_cmd *cmd, const struct imap_target *t, unsigned
 /* Both. */
 CO_FN bool imap_target(struct imap_cmd *cmd, struct slice full, unsigned rights,
 		       struct imap_target *out);
-/* Is it a mailbox that this session could make? (TRYCREATE) */
-bool imap_target_could_create(const struct imap_target *t);
+/* For what puts messages there (i): a mailbox that is not there, or not to be
+ * seen, and could be made by this session, is NO [TRYCREATE]. */
+CO_FN bool imap_target_into(struct imap_cmd *cmd, struct slice full, struct imap_target *out);
 
 /* Runs on the account's loop; what a is needed for must be done when it
  * returns. */
 typedef int imap_account_fn(struct store_account *a, void *arg);
+/* Does the account live on this loop, or are there no loops? */
+bool imap_lives_here(const struct imap *s, store_id account);
 /* fn's result, or why it could not run: STORE_NOTFOUND, <0. */
 CO_FN int imap_on_account(struct imap *s, store_id account, imap_account_fn *fn, void *arg,
 			  struct err *e);

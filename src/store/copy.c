@@ -15,9 +15,10 @@
 struct transfer {
 	struct store_mailbox *m, *dst;
 	bool move;
-	uint32_t *uid;	    /* of the source, those that exist */
-	uint32_t *to;	    /* their new ones */
-	struct slice *tree; /* malloc'ed rows, or NULL for a big copy */
+	struct store_flags keep; /* flags that the copies have too */
+	uint32_t *uid;		 /* of the source, those that exist */
+	uint32_t *to;		 /* their new ones */
+	struct slice *tree;	 /* malloc'ed rows, or NULL for a big copy */
 	size_t n;
 	uint64_t bytes;
 	struct txn *src_txn, *dst_txn; /* the same when m == dst */
@@ -136,6 +137,9 @@ static int add_copies(struct transfer *x)
 	for (size_t i = 0; i < x->n; i++) {
 		struct msg msg = *box_live(x->m, x->uid[i]);
 
+		msg.system &= x->keep.system;
+		msg.keywords = x->keep.keywords ? msg.keywords : 0;
+
 		if (msg.keywords != last) {
 			last = msg.keywords;
 			int r = map_keywords(x, last, &mapped);
@@ -234,9 +238,10 @@ static void report(const struct transfer *x, const uint32_t *uids, size_t n, uin
 }
 
 CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids, size_t n,
-		       struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e)
+		       struct store_mailbox *dst, bool move, struct store_flags keep,
+		       uint32_t *dst_uids_out, struct err *e)
 {
-	struct transfer x = { .m = m, .dst = dst, .move = move };
+	struct transfer x = { .m = m, .dst = dst, .move = move, .keep = keep };
 	int r = lock_both(&x, e);
 
 	if (r) {
@@ -251,16 +256,23 @@ CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids, size_t n,
 	return r;
 }
 
-CO_FN int store_copy(struct store_mailbox *m, const uint32_t *uids, size_t n,
-		     struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e)
+CO_FN int store_copy_with(struct store_mailbox *m, const uint32_t *uids, size_t n,
+			  struct store_mailbox *dst, bool move, struct store_flags keep,
+			  uint32_t *dst_uids_out, struct err *e)
 {
 	assert(m->a == dst->a);
 	home_assert(m->a->home);
 	int r = !move && account_has_quota(m->a) ? account_measure(m->a, e) : 0;
 
-	r = r ? r : box_transfer(m, uids, n, dst, move, dst_uids_out, e);
+	r = r ? r : box_transfer(m, uids, n, dst, move, keep, dst_uids_out, e);
 	if (r == 0) {
 		box_fold(dst);
 	}
 	return r;
+}
+
+CO_FN int store_copy(struct store_mailbox *m, const uint32_t *uids, size_t n,
+		     struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e)
+{
+	return store_copy_with(m, uids, n, dst, move, FLAGS_ALL, dst_uids_out, e);
 }

@@ -484,7 +484,7 @@ CO_FN static int rename_inbox(struct store_account *a, struct slice to, struct e
 	r = r ? r : box_load(dst, e);
 	/* What arrives meanwhile stays in INBOX or goes, as it comes. */
 	for (size_t n = src->total.messages; n && r == 0; n -= MIN(n, COPY_CHUNK)) {
-		r = box_transfer(src, NULL, 0, dst, true, NULL, e);
+		r = box_transfer(src, NULL, 0, dst, true, FLAGS_ALL, NULL, e);
 	}
 	box_unref(dst);
 	box_unref(src);

@@ -487,6 +487,8 @@ struct slice name_parent(struct slice name);
  * takes.
  */
 CO_FN int box_transfer(struct store_mailbox *m, const uint32_t *uids, size_t n,
-		       struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e);
+		       struct store_mailbox *dst, bool move, struct store_flags keep,
+		       uint32_t *dst_uids_out, struct err *e);
+#define FLAGS_ALL ((struct store_flags){ UINT32_MAX, UINT64_MAX })
 
 #endif

@@ -443,6 +443,10 @@ CO_FN int store_expunge(struct store_mailbox *m, const uint32_t *uids, size_t n,
  */
 CO_FN int store_copy(struct store_mailbox *m, const uint32_t *uids, size_t n,
 		     struct store_mailbox *dst, bool move, uint32_t *dst_uids_out, struct err *e);
+/* The same; copies keep only these flags (of keywords: all, or none with 0). */
+CO_FN int store_copy_with(struct store_mailbox *m, const uint32_t *uids, size_t n,
+			  struct store_mailbox *dst, bool move, struct store_flags keep,
+			  uint32_t *dst_uids_out, struct err *e);
 
 /* UIDs first..last, both included. */
 struct store_uid_range {
