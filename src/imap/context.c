@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "imap/fetch.h"
 #include "imap/write.h"
 
 #define SCAN 4096 /* messages looked over between two breaths */
@@ -27,6 +28,7 @@ struct imap_context {
 	struct imap_context *next;
 	struct arena a; /* program and tag */
 	struct slice tag;
+	struct slice fetch; /* what is told of arrivals (RFC 5465 7), or empty */
 	bool uid;
 	bool sorted;
 	struct search_prog prog;
@@ -316,6 +318,7 @@ bool imap_context_open(struct find *f, const struct find_sorter *o, uint64_t sin
 	x->modseq = since;
 	x->last = n ? store_view_uid(f->run.view, n) : 0;
 	x->tag = arena_dup(&x->a, f->cmd->tag);
+	x->fetch = arena_dup(&x->a, f->ret.fetch);
 	if (o) {
 		x->spec = *o->spec;
 	}
@@ -589,6 +592,26 @@ static int join_unsorted(struct change *ch, struct news *w)
 	return merge(ch->x, ch->run.v, ch->run.n);
 }
 
+/* Items of those that join because they are new; run after run of numbers. */
+CO_FN static void fetch_arrivals(struct change *ch)
+{
+	const struct search_found *m = ch->run.v;
+
+	for (size_t i = 0; i < ch->run.n && ch->x->fetch.n > 0;) {
+		size_t k = i + 1;
+		while (k < ch->run.n && m[k].seq == m[k - 1].seq + 1) {
+			k++;
+		}
+		while (i < k && m[i].uid <= ch->x->last) {
+			i++;
+		}
+		if (i < k) {
+			imap_fetch_news(ch->s, ch->x->fetch, m[i].seq, m[k - 1].seq);
+		}
+		i = k;
+	}
+}
+
 CO_FN static int add_changed(struct change *ch)
 {
 	struct news w;
@@ -601,6 +624,7 @@ CO_FN static int add_changed(struct change *ch)
 	if (ch->x->sorted && ch->x->n + ch->run.n > CONTEXT_SORTED_MAX) {
 		return -EMSGSIZE;
 	}
+	fetch_arrivals(ch);
 	if (news_init(&w, ch->run.n)) {
 		r = ch->x->sorted ? join_sorted(ch, &w) : join_unsorted(ch, &w);
 	}

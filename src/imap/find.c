@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "imap/context.h"
+#include "imap/fetch.h"
 #include "imap/find.h"
 #include "imap/parse.h"
 #include "imap/target.h"
@@ -38,9 +39,34 @@ void find_failed(struct find *f)
 	}
 }
 
+/* Are these items FETCH knows? Errors are in the command's cursor. */
+static void check_items(struct imap_cmd *cmd, struct slice items)
+{
+	struct fetch *fetch = arena_new(&cmd->arena, struct fetch);
+	struct cur c = cmd->c;
+	int err;
+
+	if (!fetch) {
+		cur_fail(&cmd->c, -ENOMEM);
+		return;
+	}
+	fetch->cmd = cmd;
+	cmd->c = cur_init(items);
+	fetch_parse_items(fetch);
+	cur_end(&cmd->c);
+	err = cmd->c.err;
+	cmd->c = c;
+	if (err) {
+		cur_fail(&cmd->c, err);
+	}
+}
+
 bool find_return(struct find *f)
 {
 	search_parse_return(&f->cmd->c, &f->ret);
+	if (f->ret.fetch.p && !f->cmd->c.err) {
+		check_items(f->cmd, f->ret.fetch);
+	}
 	if (f->cmd->c.err) {
 		imap_syntax(f->cmd);
 		return false;

@@ -645,6 +645,55 @@ static void partial_range(struct cur *c, struct search_return *out)
 	}
 }
 
+/* One character of a list, strings and literals as a whole. */
+static void skip_item(struct cur *c)
+{
+	uint64_t n;
+
+	switch (cur_byte(c)) {
+	case '"':
+		while (!c->err && !cur_opt(c, '"')) {
+			if (cur_byte(c) == '\\') {
+				cur_byte(c);
+			}
+		}
+		break;
+	case '{':
+		n = cur_u64(c);
+		cur_opt(c, '+');
+		cur_need_lit(c, S("}\r\n"));
+		if (n > cur_left(c)) {
+			cur_fail(c, -EINVAL);
+		}
+		cur_take(c, (size_t)n);
+		break;
+	default:
+		break;
+	}
+}
+
+/* modifier-update = "UPDATE" ["(" fetch-att *(SP fetch-att) ")"]; the
+ * examples have a space before the list. RFC 5465 7, 8 */
+static void update_items(struct cur *c, struct search_return *out)
+{
+	const char *from;
+	unsigned depth = 0;
+
+	if (slice_starts(cur_rest(c), S(" ("))) {
+		cur_sp(c);
+	} else if (cur_peek(c) != '(') {
+		return;
+	}
+	from = c->p;
+	do {
+		int ch = cur_peek(c);
+		depth += ch == '(';
+		depth -= ch == ')';
+		skip_item(c);
+	} while (!c->err && depth > 0);
+	out->fetch = slice_make(from, (size_t)(c->p - from));
+}
+
 static void return_opt(struct cur *c, struct search_return *out)
 {
 	struct slice name = imap_parse_atom(c);
@@ -662,6 +711,8 @@ static void return_opt(struct cur *c, struct search_return *out)
 	out->opts |= bit;
 	if (bit == SEARCH_RET_PARTIAL) {
 		partial_range(c, out);
+	} else if (bit == SEARCH_RET_UPDATE) {
+		update_items(c, out);
 	}
 }
 

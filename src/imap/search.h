@@ -151,11 +151,12 @@ struct search_return {
 	/* PARTIAL a:b as it was written; both below zero: from the end */
 	int64_t partial_a;
 	int64_t partial_b;
+	struct slice fetch; /* UPDATE's "(fetch-att ...)", unread; or p NULL */
 };
 /*
  * search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP ...)] ")"
  * if it stands here, else nothing is taken. An empty list is ALL.
- * RFC 4466, 4731, 5182, 5267, 6203, 9394.
+ * RFC 4466, 4731, 5182, 5267, 5465 7, 6203, 9394.
  */
 void search_parse_return(struct cur *c, struct search_return *out);
 

@@ -399,6 +399,9 @@ static void test_return(void **state)
 		" RETURN (PARTIAL 1)",
 		" RETURN (NOPE)",
 		" RETURN ALL",
+		" RETURN (UPDATE (UID)",
+		" RETURN (UPDATE (\"UID))",
+		" RETURN (UPDATE ({9}\r\na))",
 	};
 
 	(void)state;
@@ -410,6 +413,8 @@ static void test_return(void **state)
 	returns(" RETURN (PARTIAL 1:500)", true, SEARCH_RET_PARTIAL, 1, 500);
 	returns(" RETURN (PARTIAL -1:-100 COUNT)", true, SEARCH_RET_PARTIAL | SEARCH_RET_COUNT, -1,
 		-100);
+	returns(" RETURN (UPDATE (UID BODY[HEADER.FIELDS (\")\" {2}\r\n)()]) COUNT)", true,
+		SEARCH_RET_UPDATE | SEARCH_RET_COUNT, 0, 0);
 	returns(" RETURN (UPDATE CONTEXT RELEVANCY)", true,
 		SEARCH_RET_UPDATE | SEARCH_RET_CONTEXT | SEARCH_RET_RELEVANCY, 0, 0);
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
