@@ -44,6 +44,7 @@ struct imap_notify {
 	bool look; /* the watch is new: look at everything once */
 	struct seen *seen;
 	size_t n_seen;
+	struct noted *noted; /* annotations, if anything is wanted of them */
 };
 
 /* What this session's own command did to the list: not told (5). */
@@ -90,6 +91,7 @@ CO_FN void imap_notify_free(struct imap_notify **np)
 	if (n) {
 		store_watch_free(&n->watch);
 		free_seen(n->seen, n->n_seen);
+		imap_noted_free(&n->noted);
 		arena_fini(&n->arena);
 		free(n);
 		*np = NULL;
@@ -496,9 +498,38 @@ CO_FN static int tell_list(struct imap *s, const struct own *own)
 	return r;
 }
 
+/* ---- annotations -------------------------------------------------------- */
+
+static unsigned wanted_anywhere(const struct notify_set *set)
+{
+	unsigned bits = 0;
+
+	for (size_t i = 0; i < set->n_groups; i++) {
+		bits |= set->groups[i].events;
+	}
+	return bits;
+}
+
+static bool noted_name(const struct imap *s, store_id box, struct slice *name_out)
+{
+	const struct imap_notify *n = s->notify;
+
+	*name_out = S("");
+	if (box == 0) {
+		return wanted_anywhere(&n->set) & NOTIFY_SERVER_METADATA;
+	}
+	for (size_t i = 0; i < n->n_seen; i++) {
+		if (n->seen[i].id == box) {
+			*name_out = n->seen[i].name;
+			return n->seen[i].events & NOTIFY_METADATA;
+		}
+	}
+	return false;
+}
+
 /* ---- news --------------------------------------------------------------- */
 
-CO_FN static int tell_account(struct imap *s, const struct own *own)
+CO_FN static int tell_account(struct imap *s, const struct imap_cmd *cmd, const struct own *own)
 {
 	struct imap_notify *n = s->notify;
 	struct store_changes ch;
@@ -510,6 +541,9 @@ CO_FN static int tell_account(struct imap *s, const struct own *own)
 	ch.list = ch.list || n->look;
 	if (r == STORE_OK && ch.list) {
 		r = tell_list(s, own);
+	}
+	if (r == STORE_OK && n->noted && (ch.metadata || n->look)) {
+		r = imap_noted_tell(s, cmd, &n->noted, noted_name);
 	}
 	for (size_t i = 0; r == STORE_OK && i < n->n_seen; i++) {
 		struct seen *b = &n->seen[i];
@@ -612,7 +646,7 @@ CO_FN int imap_news(struct imap *s, struct imap_cmd *cmd, struct arena *a, unsig
 	}
 	r = tell_selected(s, a, how);
 	if (r == STORE_OK && s->notify->watch) {
-		if (tell_account(s, &own) < 0) {
+		if (tell_account(s, cmd, &own) < 0) {
 			overflow(s);
 		}
 	}
@@ -670,6 +704,10 @@ CO_FN int imap_notify_begin(struct imap_cmd *cmd, struct imap_notify **np)
 	if (n->set.n_groups > 0) {
 		r = store_watch_new(s->base.env->store, s->id.account, &n->news, &n->watch, &e);
 		r = r ? r : load(s, &n->set, &n->seen, &n->n_seen);
+	}
+	if (r == STORE_OK &&
+	    (wanted_anywhere(&n->set) & (NOTIFY_METADATA | NOTIFY_SERVER_METADATA))) {
+		r = imap_noted_load(s, &n->noted);
 	}
 	if (r != STORE_OK) {
 		return r;

@@ -49,6 +49,24 @@ struct notify_set {
 	size_t n_groups;
 };
 
+/* ---- notify_metadata.c -------------------------------------------------- */
+
+/* Annotations as the client may know them. */
+struct noted;
+/* The name of a mailbox (id 0: empty, the server) whose annotations are to be
+ * told; false: they are not. */
+typedef bool imap_noted_name_fn(const struct imap *s, store_id box, struct slice *name_out);
+/* As they are now. STORE_OK, <0. */
+CO_FN int imap_noted_load(struct imap *s, struct noted **out);
+/* Tells what differs, but for what cmd (or NULL) set itself, and remembers.
+ * STORE_OK, <0. */
+CO_FN int imap_noted_tell(struct imap *s, const struct imap_cmd *cmd, struct noted **np,
+			  imap_noted_name_fn *name_of);
+/* Sets NULL, accepts NULL. */
+void imap_noted_free(struct noted **np);
+
+/* ---- notify.c ------------------------------------------------------------- */
+
 struct imap_notify;
 /* Empty, and asking for nothing; NULL: no memory. */
 struct imap_notify *imap_notify_new(void);

@@ -14,6 +14,7 @@
 #include "kv/impl.h"
 #include "pop3/pop3.h"
 #include "smtp/smtp.h"
+#include "store/metadata.h"
 #include "store/text.h"
 
 #define NOW INT64_C(1767323045) /* Fri, 02 Jan 2026 03:04:05 +0000 */
@@ -351,6 +352,22 @@ CO_FN static int on_mailbox(struct rig *r, int who, struct slice box, bool creat
 	return 0;
 }
 
+/* annotate NAME MAILBOX|. ENTRY [VALUE] */
+CO_FN static int do_annotate(struct rig *r, int who, struct slice args)
+{
+	struct slice box = slice_split(&args, ' ');
+	struct store_entry x = { .name = slice_split(&args, ' ') };
+	struct store_account *a = NULL;
+	struct err e = ERR_INIT;
+
+	x.value = args.n ? args : slice_make(NULL, 0);
+	box = slice_eq(box, S(".")) ? S("") : box;
+	MUST(store_account_open(r->store, id_of(r, who), &a, &e));
+	MUST(store_metadata_set(a, box, id_of(r, who), &x, 1, NULL, &e));
+	store_account_close(&a);
+	return 0;
+}
+
 /* acl NAME MAILBOX WHO RIGHTS */
 CO_FN static int do_acl(struct rig *r, int who, struct slice args)
 {
@@ -432,6 +449,8 @@ CO_FN static int do_person(struct rig *r, struct slice verb, int who, struct sli
 		return on_mailbox(r, who, args, true);
 	} else if (slice_eq(verb, S("delete"))) {
 		return on_mailbox(r, who, args, false);
+	} else if (slice_eq(verb, S("annotate"))) {
+		return do_annotate(r, who, args);
 	} else if (slice_eq(verb, S("index"))) {
 		return do_index(r, who, args);
 	} else if (slice_eq(verb, S("disable"))) {

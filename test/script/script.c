@@ -162,14 +162,30 @@ static int add_setup(struct reader *r, struct slice v)
 static int setting(struct reader *r, struct slice text)
 {
 	static const struct slice rig[] = {
-		S("mail"),	    S("message"),   S("quota"),
-		S("lock"),	    S("alias"),	    S("catchall"),
-		S("create"),	    S("flags"),	    S("disable"),
-		S("message_max"),   S("rcpt_max"),  S("error_max"),
-		S("login_tries"),   S("full"),	    S("broken"),
-		S("stopping"),	    S("cleartext"), S("share_with_anyone"),
-		S("acl"),	    S("scram"),	    S("mercy"),
-		S("mercy_by_name"), S("progress"),
+		S("mail"),
+		S("message"),
+		S("quota"),
+		S("lock"),
+		S("alias"),
+		S("catchall"),
+		S("annotate"),
+		S("create"),
+		S("flags"),
+		S("disable"),
+		S("message_max"),
+		S("rcpt_max"),
+		S("error_max"),
+		S("login_tries"),
+		S("full"),
+		S("broken"),
+		S("stopping"),
+		S("cleartext"),
+		S("share_with_anyone"),
+		S("acl"),
+		S("scram"),
+		S("mercy"),
+		S("mercy_by_name"),
+		S("progress"),
 	};
 	size_t colon = slice_chr(text, ':');
 	struct slice key = slice_trim(slice_sub(text, 0, colon));
