@@ -24,6 +24,7 @@ static const struct {
 	/* One row a line, whatever clang-format thinks of it. */
 	/* clang-format off */
 	{ S("IMAP4rev1"), ANY, 0 },
+	{ S("IMAP4rev2"), ANY, IMAP_EN_REV2 },
 	{ S("SASL-IR"), PRE, 0 },
 	{ S("LITERAL-"), PRE, 0 },
 	{ S("LITERAL+"), IN, 0 },
@@ -55,6 +56,7 @@ static const struct {
 	{ S("CONDSTORE"), IN, IMAP_EN_CONDSTORE },
 	{ S("QRESYNC"), IN, IMAP_EN_QRESYNC },
 	{ S("UIDONLY"), IN, IMAP_EN_UIDONLY },
+	{ S("UTF8=ACCEPT"), IN, IMAP_EN_UTF8 },
 	{ S("PREVIEW"), IN, 0 },
 	{ S("SAVEDATE"), IN, 0 },
 	{ S("OBJECTID"), IN, 0 },

@@ -87,13 +87,13 @@ class Box:
         m.modseq = value
         self.high = max(self.high, value)
 
-    def learn_high(self, value):
+    def learn_high(self, value, settled=True):
         if value < self.high or value <= self.changed_above:
             raise Wrong(f"{self.name}: HIGHESTMODSEQ {value}, but {self.high} was told"
                         f" and it changed after {self.changed_above}")
         self.high = value
         for m in self.msgs.values():
-            if m.modseq is None:
+            if settled and m.modseq is None:
                 m.ceil = min(m.ceil, value)
 
     def learn_validity(self, value):
@@ -211,11 +211,15 @@ class Session:
             getattr(self, "on_" + k.lower())(r, ctx)
         else:
             if k == "OK" and code_name(r) == "HIGHESTMODSEQ":
-                self.on_high(int(r.code[1]))
+                self.on_high(int(r.code[1]), ctx.selecting)
             ctx.others.append(r)
 
-    def on_high(self, value):
-        self.box.learn_high(value)
+    def on_high(self, value, settled=True):
+        if value < self.box.high and not self.in_sync(True):
+            return                          # an expunge is held back (RFC 7162 6)
+        if not settled and value <= self.box.high:
+            return                          # from before what the command did
+        self.box.learn_high(value, settled)
         self.high_seen = max(self.high_seen, value)
 
     def check_vanish(self, uid, r, ctx):
