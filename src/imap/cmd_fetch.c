@@ -3,7 +3,7 @@
  *
  * Each message is answered on its own line, items (fetch_items.c) in the
  * order asked for. A message that another session expunged is answered as far
- * as it can be, and the command ends with NO [EXPUNGEISSUED] (RFC 5530). What
+ * as it can be, and the command ends with OK [EXPUNGEISSUED] (RFC 5530). What
  * sets \Seen does so before the text goes out, in one commit for each run of
  * messages, so that the answer can show the new flags.
  */
@@ -180,7 +180,7 @@ CO_FN static int run(struct fetch *f, const uint32_t *seqs, size_t n)
 		return imap_no(cmd, "[UNKNOWN-CTE] Some parts cannot be decoded");
 	}
 	if (f->gone) {
-		return imap_no(cmd, "[EXPUNGEISSUED] Some messages are gone");
+		return imap_ok(cmd, "[EXPUNGEISSUED] Some messages are gone");
 	}
 	return imap_ok(cmd, "Fetched");
 }

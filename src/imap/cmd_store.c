@@ -55,7 +55,9 @@ static void parse_change(struct imap_cmd *cmd, struct change *ch)
 /*
  * What is said of the messages after the change. .SILENT leaves out the flags
  * of those that were changed; who knows CONDSTORE hears their MODSEQ all the
- * same, and the flags of those that were left alone (7162 3.1.3).
+ * same, and the flags of those that were left alone (7162 3.1.3). Those that
+ * another session expunged have flags while their number is in use, and nobody
+ * but the sessions that still number them will know (RFC 2180 4.2.1).
  */
 CO_FN static void announce(struct imap_cmd *cmd, const struct change *ch, const uint32_t *seqs,
 			   size_t n)
@@ -75,6 +77,10 @@ CO_FN static void announce(struct imap_cmd *cmd, const struct change *ch, const 
 		}
 		bool left = k < ch->cond.n_left && ch->cond.left[k] == uid;
 		unsigned what = ch->silent && !left ? quiet : all;
+		if (!ch->conditional) {
+			store_view_change_gone(s->view, seqs[i], ch->op, ch->flags, &ch->cond);
+			what |= ch->silent ? 0 : IMAP_TELL_GONE;
+		}
 		r = what ? imap_tell(&t, seqs[i], what) : 0;
 	}
 	imap_tell_fini(&t);
@@ -99,13 +105,14 @@ static void put_modified(const struct imap_cmd *cmd, const struct change *ch, st
 static int answer(struct imap_cmd *cmd, const struct change *ch, size_t gone)
 {
 	struct buf b = BUF_INIT(IMAP_REPLY_MAX - 64);
+	bool no = gone > 0 && ch->conditional; /* 7162 3.1.3: those could not be looked at */
 
 	put_modified(cmd, ch, &b);
 	if (gone > 0 && b.n == 0) {
 		buf_adds(&b, "[EXPUNGEISSUED] ");
 	}
 	buf_reset(&cmd->reply);
-	buf_adds(&cmd->reply, gone > 0 ? "NO " : "OK ");
+	buf_adds(&cmd->reply, no ? "NO " : "OK ");
 	buf_add(&cmd->reply, buf_slice(&b));
 	buf_adds(&cmd->reply, gone > 0 ? "Some messages are gone" : "Flags stored");
 	buf_fini(&b);

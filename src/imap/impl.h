@@ -216,7 +216,12 @@ CO_FN int imap_vanished_earlier(struct imap *s, struct arena *a, uint64_t since,
 
 /* ---- tell.c: untagged FETCH and VANISHED ----------------------------------- */
 
-enum imap_tell_what { IMAP_TELL_UID = 1, IMAP_TELL_FLAGS = 2, IMAP_TELL_MODSEQ = 4 };
+enum imap_tell_what {
+	IMAP_TELL_UID = 1,
+	IMAP_TELL_FLAGS = 2,
+	IMAP_TELL_MODSEQ = 4,
+	IMAP_TELL_GONE = 8, /* also of a message that another session expunged */
+};
 /* What an untagged FETCH has that the client did not ask for: the flags; UID
  * and MODSEQ where this client is to have them. */
 unsigned imap_tell_what(const struct imap *s, bool with_uid);

@@ -80,8 +80,9 @@ CO_FN int imap_tell(struct imap_tell *t, uint32_t seq, unsigned what)
 {
 	struct imap *s = t->s;
 	struct store_msg m;
+	bool gone = store_view_msg(s->view, seq, &m) != STORE_OK;
 
-	if (store_view_msg(s->view, seq, &m) != STORE_OK ||
+	if ((gone && !(what & IMAP_TELL_GONE)) ||
 	    imap_keywords(s, t->a, &t->names, &t->n_names) != 0) {
 		return 0;
 	}
@@ -89,7 +90,7 @@ CO_FN int imap_tell(struct imap_tell *t, uint32_t seq, unsigned what)
 	imap_put_fetch(s, &t->line, seq, m.uid);
 	put_items(t, seq, &m, what);
 	buf_adds(&t->line, ")\r\n");
-	if (what & IMAP_TELL_FLAGS) {
+	if ((what & IMAP_TELL_FLAGS) && !gone) {
 		store_view_told(s->view, seq, m.modseq);
 	}
 	conn_write(imap_conn(s), buf_slice(&t->line));

@@ -54,15 +54,33 @@ static bool left_alone(struct change *x, const struct msg *e)
 	return true;
 }
 
+/* The flags that e is to have. */
+static struct store_flags changed(const struct msg *e, enum store_flag_op op, struct store_flags f,
+				  const struct store_flags_if *c)
+{
+	f = combine(e, op, f);
+	if (c && c->masked) {
+		f.system = (f.system & c->mask.system) | (e->system & ~c->mask.system);
+		f.keywords = (f.keywords & c->mask.keywords) | (e->keywords & ~c->mask.keywords);
+	}
+	return f;
+}
+
+void store_view_change_gone(struct store_view *v, uint32_t seq, enum store_flag_op op,
+			    struct store_flags flags, const struct store_flags_if *c)
+{
+	struct msg *e = view_msg(v, seq);
+
+	if (e->gone_at) {
+		struct store_flags f = changed(e, op, flags, c);
+		e->system = (uint8_t)f.system;
+		e->keywords = f.keywords;
+	}
+}
+
 static int add_edit(struct change *x, struct txn *t, const struct msg *e)
 {
-	struct store_flags f = combine(e, x->op, x->flags);
-
-	if (x->c && x->c->masked) {
-		f.system = (f.system & x->c->mask.system) | (e->system & ~x->c->mask.system);
-		f.keywords =
-			(f.keywords & x->c->mask.keywords) | (e->keywords & ~x->c->mask.keywords);
-	}
+	struct store_flags f = changed(e, x->op, x->flags, x->c);
 	struct edit edit = { e->uid, (uint8_t)f.system, f.keywords };
 
 	if (f.system == e->system && f.keywords == e->keywords) {

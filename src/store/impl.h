@@ -440,6 +440,8 @@ void box_publish(struct store_mailbox *m);
 void box_compact(struct store_mailbox *m);
 /* Would the view announce this message's flags? */
 bool view_is_news(struct store_view *v, const struct msg *e);
+/* Number seq, whether it is expunged or not. */
+struct msg *view_msg(const struct store_view *v, uint32_t seq);
 /* Its client knows the flags of a message as of modseq. */
 void view_told_uid(struct store_view *v, uint32_t uid, uint64_t modseq);
 

@@ -428,6 +428,10 @@ struct store_flags_if {
 CO_FN int store_flags_change_if(struct store_mailbox *m, const uint32_t *uids, size_t n,
 				enum store_flag_op op, struct store_flags flags,
 				struct store_flags_if *c, struct err *e);
+/* The same for number seq, if it is expunged and its number still in use: for
+ * the sessions that have it, and in memory only. */
+void store_view_change_gone(struct store_view *v, uint32_t seq, enum store_flag_op op,
+			    struct store_flags flags, const struct store_flags_if *c);
 /*
  * Removes those of the n uids (ascending) that still exist; with
  * only_deleted, only those marked \Deleted now. uids NULL: all messages.

@@ -315,11 +315,18 @@ uint32_t store_view_seq(const struct store_view *v, uint32_t uid)
 	return seq <= v->n && v->uids->v[seq - 1] == uid ? seq : 0;
 }
 
-int store_view_msg(const struct store_view *v, uint32_t seq, struct store_msg *out)
+struct msg *view_msg(const struct store_view *v, uint32_t seq)
 {
-	const struct msg *e = box_find(v->m, store_view_uid(v, seq));
+	struct msg *e = box_find(v->m, store_view_uid(v, seq));
 
 	assert(e); /* box_compact keeps what a view can name */
+	return e;
+}
+
+int store_view_msg(const struct store_view *v, uint32_t seq, struct store_msg *out)
+{
+	const struct msg *e = view_msg(v, seq);
+
 	*out = (struct store_msg){
 		.uid = e->uid,
 		.flags = { e->system, e->keywords },

@@ -184,9 +184,8 @@ class Driver:
         said = {a.decode().upper() for a in ctx.one("ENABLED").args}
         for word, name in (("QRESYNC", "qresync"), ("IMAP4REV2", "rev2"), ("UIDONLY", "uidonly")):
             if word in [w.upper() for w in what]:
-                if word not in said and not getattr(s, name):
+                if not getattr(s, name):
                     raise Wrong(f"ENABLE {what}: only {said}")
-                setattr(s, name, True)
 
     def do_noop(self, s):
         s.run("CHECK" if not s.rev2 and self.chance(0.2) else "NOOP")
@@ -212,8 +211,9 @@ class Driver:
         for u in alive:
             b.set_flags(b.msgs[u], after[u])
         loose = {u: [before[u], after[u]] for u in alive} if silent else {}
-        loose.update({u: [self.stored(s.told[u] or frozenset(), op, flags), s.told[u]] for u in uids
-                      if u not in b.msgs})
+        for u in uids:                              # their numbers are in use, so they have flags
+            if u not in b.msgs:
+                b.grave[u].flags = self.stored(b.grave[u].flags, op, flags)
         ctx = Ctx(expunge=uid, asked=uids, loose=loose, uid=uid)
         reply, _ = s.run(line, want=("OK", "NO"), ctx=ctx, sync=False)
         self.only_if_gone(reply, alive, uids)

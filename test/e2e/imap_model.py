@@ -210,6 +210,11 @@ class Session:
                 raise Wrong(f"{r!r} with no mailbox selected")
             getattr(self, "on_" + k.lower())(r, ctx)
         else:
+            if k == "ENABLED":                  # from here on, for what comes before the reply too
+                said = {a.decode().upper() for a in r.args}
+                self.qresync |= "QRESYNC" in said
+                self.uidonly |= "UIDONLY" in said
+                self.rev2 |= "IMAP4REV2" in said
             if k == "OK" and code_name(r) == "HIGHESTMODSEQ":
                 self.on_high(int(r.code[1]), ctx.selecting)
             ctx.others.append(r)

@@ -53,7 +53,7 @@ def test_scripted(server, rev):
     tests = os.environ.get("IMAPTEST_TESTS", str(pathlib.Path(IMAPTEST).parent / "tests"))
     if rev == "rev2" and "IMAP4REV2" not in capabilities(server):
         pytest.skip("no IMAP4rev2 here yet")
-    args = ["imap4rev2=1"] if rev == "rev2" else []
+    args = ["imap4rev2"] if rev == "rev2" else []
     out = imaptest(server, ALICE, f"test={tests}", f"user2={BOB}", "seed=1", *args, seconds=300)
     failed = {}
     for block in re.findall(r"^\*\*\* Test .*?\n\n", out + "\n\n", re.M | re.S):
@@ -98,7 +98,7 @@ def test_stress(server, mbox, mode):
     caps = capabilities(server)
     if mode == "qresync" and "QRESYNC" not in caps or mode == "imap4rev2" and "IMAP4REV2" not in caps:
         pytest.skip(f"no {mode} here yet")
-    args = {"plain": [], "checkpoint": ["checkpoint=1", "random=1"]}.get(mode, [f"{mode}=1"])
+    args = {"plain": [], "checkpoint": ["checkpoint=1", "random"]}.get(mode, [mode])
     out = imaptest(server, CAROL, "clients=20", f"secs={SECONDS}", f"mbox={mbox}", "msgs=60",
                    f"seed={SECONDS}", *args, seconds=SECONDS + 60)
     print("\n".join(out.splitlines()[-8:]))
