@@ -78,9 +78,8 @@ CO_FN static int copy(struct append *a, struct octets *o, const struct imap_url 
 {
 	uint64_t want = u->count ? u->count : UINT64_MAX;
 	uint64_t n = 0;
-	bool nul;
 
-	*r = octets_measure(o, u->offset, u->partial ? want : UINT64_MAX, a->piece, &n, &nul);
+	*r = octets_measure(o, u->offset, u->partial ? want : UINT64_MAX, a->piece, &n, NULL);
 	if (*r != 0) {
 		return APPEND_REFUSED;
 	}

@@ -207,10 +207,18 @@ CO_FN int octets_measure(struct octets *o, uint64_t off, uint64_t n, char *chunk
 			 bool *nul_out)
 {
 	struct measure m = { 0 };
-	int r = octets_run(o, off, n, chunk, count, &m);
+	uint64_t len = o->held ? o->text.n : o->range.len;
+	int r;
 
+	if (!nul_out && o->codec == CODEC_IDENTITY) {
+		*n_out = MIN(n, len - MIN(off, len));
+		return 0;
+	}
+	r = octets_run(o, off, n, chunk, count, &m);
 	if (r == 0) {
 		*n_out = m.n;
+	}
+	if (r == 0 && nul_out) {
 		*nul_out = m.nul;
 	}
 	return r;

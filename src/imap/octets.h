@@ -38,7 +38,8 @@ void octets_close(struct octets *o);
  * IMAP_CHUNK bytes of scratch. 0, what fn returned, <0. */
 CO_FN int octets_run(struct octets *o, uint64_t off, uint64_t count, char *chunk, octets_fn *fn,
 		     void *arg);
-/* How many octets that is, and is a NUL among them? 0, <0. */
+/* How many octets that is, and is a NUL among them? nul_out NULL: the number
+ * only, which takes no reading where nothing is decoded. 0, <0. */
 CO_FN int octets_measure(struct octets *o, uint64_t off, uint64_t count, char *chunk,
 			 uint64_t *n_out, bool *nul_out);
 
