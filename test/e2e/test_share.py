@@ -58,8 +58,8 @@ def idle_until(m, wanted, lines=50):
 def test_share(server, owner, guest):
     a, b = server.imap(owner), server.imap(guest)
     box, mine = other(owner, "Team"), "Copies"
-    caps = " ".join(b.capabilities)
-    assert "ACL" in b.capabilities and re.search(r"RIGHTS=[kxte]{4}\b", caps)
+    caps = ok(b.capability())[0].decode().split()
+    assert {"ACL", "LIST-MYRIGHTS"} <= set(caps) and any(re.fullmatch("RIGHTS=[kxte]{4}", c) for c in caps)
     ok(a.create("Team"))
     ok(b.create(mine))
     refused(b.select(box), b"NONEXISTENT")
