@@ -419,6 +419,7 @@ CO_FN int imap_cmd_setmetadata(void *session, void *command)
 	if (!place_of(cmd, set.mailbox, &full, &c.place)) {
 		return 0;
 	}
+	imap_names(cmd, full);
 	if (set.too_long) {
 		return imap_metadata_too_long(cmd);
 	}
@@ -427,9 +428,6 @@ CO_FN int imap_cmd_setmetadata(void *session, void *command)
 	if (!may_set(cmd, &c)) {
 		return 0;
 	}
-	cmd->entries = c.v;
-	cmd->n_entries = c.n;
-	cmd->entries_of = full;
 	int r = imap_on_account(s, c.place.account, set_entries, &c, &e);
 
 	return r == STORE_OK ? imap_ok(cmd, "Annotations set") : set_failed(cmd, r, &e);

@@ -15,7 +15,6 @@
 #include "imap/imap.h"
 #include "imap/saved.h"
 #include "imap/seqset.h"
-#include "store/metadata.h"
 #include "store/store.h"
 
 /* Limits before login, so that a stranger costs nothing (THREATS IM-02..04). */
@@ -103,10 +102,6 @@ struct imap_cmd {
 	struct cur c;	       /* behind the verb */
 	struct slice names[2]; /* mailboxes named in it, the first ones */
 	size_t n_names;
-	/* annotations that it set, and of which mailbox (empty: the server) */
-	const struct store_entry *entries;
-	size_t n_entries;
-	struct slice entries_of;
 	/* APPEND: a literal that is announced and not read yet */
 	bool literal;
 	bool literal_sync;

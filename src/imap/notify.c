@@ -1,56 +1,36 @@
 /*
- * notify: telling a client what it asked for with NOTIFY (RFC 5465 5).
+ * notify: the news of a session that used NOTIFY (RFC 5465).
  *
- * Of the selected mailbox the view knows what is new (view.c). Of the others
- * we keep what the client has been told: names, subscriptions, counts. When
- * the store says that something changed, what is there is compared with that,
- * and the difference is sent. So any number of changes makes one line, and a
- * client that reads slowly costs nothing more.
+ * Of the selected mailbox the view knows what is new (view.c). For the others
+ * the accounts they are in are watched (store/watch.h): the session's own, and
+ * those that share something it asked for; notify_box.c tells the difference.
+ * Called by the session before each tagged reply, between commands and in
+ * IDLE.
  */
 #include "imap/notify.h"
 
 #include <stdlib.h>
 
-#include "base/table.h"
-#include "imap/target.h"
-#include "imap/write.h"
 #include "store/watch.h"
 
 #define NOTIFY_ARENA_MAX (2u * 1024 * 1024) /* of what was asked for */
-#define NOTIFY_LIST_MAX (8u * 1024 * 1024)  /* while the list is compared */
+#define NEWS_ARENA_MAX (1024u * 1024)	    /* of what changed */
 
-/* A mailbox, or a name that is only subscribed, as the client knows it. */
-struct seen {
-	struct slice name; /* malloc'ed */
-	store_id id;	   /* 0: it does not exist */
-	unsigned events;   /* what is wanted of it */
-	bool subscribed;
-	bool has_children;
-	unsigned uses;
-	bool counted; /* the numbers below are known */
-	uint32_t uidvalidity;
-	uint32_t messages;
-	uint32_t uidnext;
-	uint32_t unseen;
-	uint64_t modseq;
+struct watched {
+	store_id account;
+	struct store_watch *watch;
+	bool look; /* the watch is new: look at everything once */
 };
 
 struct imap_notify {
 	struct arena arena;
 	struct notify_set set;
-	struct co_event news; /* of the selected mailbox, or of the account */
+	struct co_event news; /* of the selected mailbox, or of an account */
 	bool own;	      /* what happens now is the command's own doing */
-	struct store_watch *watch;
-	bool look; /* the watch is new: look at everything once */
-	struct seen *seen;
-	size_t n_seen;
-	struct noted *noted; /* annotations, if anything is wanted of them */
-};
-
-/* What this session's own command did to the list: not told (5). */
-struct own {
-	const struct slice *names;
-	size_t n;
+	struct watched watched[NOTIFY_ACCOUNTS_MAX];
+	size_t n_watched; /* the session's own account first */
+	struct notify_boxes boxes;
+	struct notify_box server; /* no mailbox: the server's annotations */
 };
 
 /* ---- making and freeing ------------------------------------------------- */
@@ -76,12 +56,11 @@ struct notify_set *imap_notify_set(struct imap_notify *n)
 	return &n->set;
 }
 
-static void free_seen(struct seen *v, size_t n)
+CO_FN static void watch_nothing(struct imap_notify *n)
 {
-	for (size_t i = 0; i < n; i++) {
-		free((char *)v[i].name.p);
+	while (n->n_watched > 0) {
+		store_watch_free(&n->watched[--n->n_watched].watch);
 	}
-	free(v);
 }
 
 CO_FN void imap_notify_free(struct imap_notify **np)
@@ -89,9 +68,9 @@ CO_FN void imap_notify_free(struct imap_notify **np)
 	struct imap_notify *n = *np;
 
 	if (n) {
-		store_watch_free(&n->watch);
-		free_seen(n->seen, n->n_seen);
-		imap_noted_free(&n->noted);
+		watch_nothing(n);
+		notify_boxes_free(&n->boxes);
+		notify_box_forget(&n->server);
 		arena_fini(&n->arena);
 		free(n);
 		*np = NULL;
@@ -106,459 +85,182 @@ CO_FN void imap_notify_end(struct imap *s)
 	imap_notify_free(&s->notify);
 }
 
-/* ---- what is wanted of a mailbox ---------------------------------------- */
-
-static bool is_below(struct slice name, struct slice top)
+/* We cannot go on: as if NOTIFY NONE had been said (5.8). */
+CO_FN static void overflow(struct imap *s)
 {
-	return slice_eq(name, top) ||
-	       (slice_starts(name, top) && name.n > top.n && name.p[top.n] == '/');
+	struct imap_notify *none = imap_notify_new();
+
+	conn_write(imap_conn(s), S("* OK [NOTIFICATIONOVERFLOW] Events are not told any more\r\n"));
+	imap_notify_end(s);
+	s->notify = none;
 }
 
-static bool names_match(const struct notify_group *g, struct slice name)
+/* ---- which accounts are watched ----------------------------------------- */
+
+static bool is_watched(const struct imap_notify *n, store_id account)
 {
-	for (size_t i = 0; i < g->n_names; i++) {
-		if (g->filter == NOTIFY_SUBTREE ? is_below(name, g->names[i])
-						: slice_eq(name, g->names[i])) {
+	for (size_t i = 0; i < n->n_watched; i++) {
+		if (n->watched[i].account == account) {
 			return true;
 		}
 	}
 	return false;
 }
 
-static bool group_matches(const struct notify_group *g, struct slice name, bool subscribed)
+/* STORE_OK, STORE_LIMIT, <0. An account that is gone has nothing to tell. */
+CO_FN static int watch_one(struct imap *s, struct imap_notify *n, store_id account)
 {
-	switch (g->filter) {
-	case NOTIFY_INBOXES: /* where mail is delivered to (6.3) */
-		return slice_eq(name, S("INBOX"));
-	case NOTIFY_PERSONAL:
-		return true;
-	case NOTIFY_SUBSCRIBED:
-		return subscribed;
-	default:
-		return names_match(g, name);
-	}
-}
-
-static unsigned wanted(const struct notify_set *set, struct slice name, bool subscribed)
-{
-	unsigned bits = 0;
-
-	for (size_t i = 0; i < set->n_groups; i++) {
-		if (group_matches(&set->groups[i], name, subscribed)) {
-			bits |= set->groups[i].events;
-		}
-	}
-	return bits;
-}
-
-/* ---- STATUS ------------------------------------------------------------- */
-
-/* A look at the account, on its loop. */
-struct look {
-	struct slice name;
-	struct store_status *st;
-	struct arena *arena;
-	struct store_mailbox_info *m;
-	size_t n;
-	struct err *e;
-};
-
-static int look_status(struct store_account *a, void *arg)
-{
-	struct look *l = arg;
-
-	co_enter();
-	return store_mailbox_status(a, l->name, l->st, l->e);
-}
-
-static int look_list(struct store_account *a, void *arg)
-{
-	struct look *l = arg;
-
-	co_enter();
-	return store_mailbox_list(a, l->arena, &l->m, &l->n, l->e);
-}
-
-CO_FN static int get_status(struct imap *s, const struct seen *b, struct store_status *st)
-{
+	struct watched *w = &n->watched[n->n_watched];
 	struct err e = ERR_INIT;
-	struct look l = { .name = b->name, .st = st, .e = &e };
+	int r;
 
-	return imap_on_account(s, s->id.account, look_status, &l, &e);
+	if (is_watched(n, account)) {
+		return STORE_OK;
+	}
+	if (n->n_watched == NOTIFY_ACCOUNTS_MAX) {
+		return STORE_LIMIT;
+	}
+	*w = (struct watched){ .account = account, .look = true };
+	r = store_watch_new(s->base.env->store, account, &n->news, &w->watch, &e);
+	n->n_watched += r == STORE_OK;
+	return r == STORE_NOTFOUND ? STORE_OK : r;
 }
 
-static void keep_status(struct seen *b, const struct store_status *st)
+static bool has_boxes_of(const struct imap_notify *n, store_id account)
 {
-	b->counted = true;
-	b->uidvalidity = st->uidvalidity;
-	b->messages = st->messages;
-	b->uidnext = st->uidnext;
-	b->unseen = st->unseen;
-	b->modseq = st->highestmodseq;
-}
-
-CO_FN static void put_status(struct imap *s, struct slice name, const struct store_status *st,
-			     unsigned wanted_bits, bool messages)
-{
-	struct buf line = BUF_INIT(IMAP_LINE_MAX);
-
-	buf_adds(&line, "* STATUS ");
-	imap_put_mailbox(&line, name, imap_utf8(s));
-	buf_adds(&line, " (");
-	if (messages) {
-		buf_printf(&line, "MESSAGES %u UIDNEXT %u ", st->messages, st->uidnext);
-	}
-	buf_printf(&line, "UIDVALIDITY %u", st->uidvalidity);
-	if (wanted_bits & NOTIFY_FLAGS) {
-		buf_printf(&line, " UNSEEN %u", st->unseen);
-	}
-	if (s->enabled & IMAP_EN_CONDSTORE) {
-		buf_printf(&line, " HIGHESTMODSEQ %llu", (unsigned long long)st->highestmodseq);
-	}
-	buf_adds(&line, ")\r\n");
-	conn_write(imap_conn(s), buf_slice(&line));
-	buf_fini(&line);
-}
-
-/* The selected mailbox has its own rules (3.1). */
-static bool is_selected(const struct imap *s, const struct seen *b)
-{
-	struct store_status st;
-
-	if (!s->mbox || store_account_id(store_mailbox_account(s->mbox)) != s->id.account) {
-		return false;
-	}
-	store_mailbox_get_status(s->mbox, &st);
-	return st.id == b->id;
-}
-
-/* Its messages changed: says so if that is wanted, and remembers. */
-CO_FN static void tell_messages(struct imap *s, struct seen *b)
-{
-	struct store_status st;
-	struct seen was = *b;
-	bool messages;
-	bool flags;
-
-	if (!(b->events & NOTIFY_MESSAGES) || get_status(s, b, &st) != STORE_OK) {
-		return;
-	}
-	keep_status(b, &st);
-	if (is_selected(s, b)) {
-		return;
-	}
-	messages = was.messages != st.messages || was.uidnext != st.uidnext ||
-		   was.uidvalidity != st.uidvalidity;
-	flags = (b->events & NOTIFY_FLAGS) &&
-		(was.unseen != st.unseen ||
-		 ((s->enabled & IMAP_EN_CONDSTORE) && was.modseq != st.highestmodseq));
-	if (messages || flags || !was.counted) {
-		put_status(s, b->name, &st, b->events, messages || !was.counted);
-	}
-}
-
-/* ---- LIST --------------------------------------------------------------- */
-
-CO_FN static void put_list(struct imap *s, const struct seen *b, struct slice old)
-{
-	struct buf line = BUF_INIT(IMAP_LINE_MAX);
-
-	buf_adds(&line, "* LIST (");
-	buf_adds(&line, b->id ? "" : "\\NonExistent ");
-	buf_adds(&line, b->subscribed ? "\\Subscribed " : "");
-	buf_adds(&line, b->has_children ? "\\HasChildren) \"/\" " : "\\HasNoChildren) \"/\" ");
-	imap_put_mailbox(&line, b->name, imap_utf8(s));
-	if (old.n) {
-		buf_adds(&line, " (\"OLDNAME\" (");
-		imap_put_mailbox(&line, old, imap_utf8(s));
-		buf_adds(&line, "))");
-	}
-	buf_adds(&line, "\r\n");
-	conn_write(imap_conn(s), buf_slice(&line));
-	buf_fini(&line);
-}
-
-static bool is_own(const struct own *own, struct slice name)
-{
-	for (size_t i = 0; i < own->n; i++) {
-		if (is_below(name, own->names[i])) {
+	for (size_t i = 0; i < n->boxes.n; i++) {
+		if (n->boxes.v[i].key.id && n->boxes.v[i].key.account == account) {
 			return true;
 		}
 	}
 	return false;
 }
 
-static struct slice parent_of(struct slice name)
+/* Watches the accounts of what is in the list, and no others. */
+CO_FN static int watch_all(struct imap *s, struct imap_notify *n)
 {
-	size_t n = name.n;
+	int r = STORE_OK;
 
-	while (n > 0 && name.p[n - 1] != '/') {
-		n--;
-	}
-	return slice_sub(name, 0, n ? n - 1 : 0);
-}
-
-/* ---- the list, then and now --------------------------------------------- */
-
-struct compare {
-	struct imap *s;
-	const struct own *own;
-	struct seen *was, *now;
-	size_t n_was, n_now;
-	struct table by_id;   /* was, those that existed */
-	struct table by_name; /* was */
-	struct table now_by_name;
-	struct table now_by_id;
-};
-
-static int copy_info(const struct notify_set *set, const struct store_mailbox_info *i,
-		     struct seen *b)
-{
-	char *name = malloc(MAX(i->name.n, 1));
-
-	if (!name) {
-		return -ENOMEM;
-	}
-	memcpy(name, i->name.p, i->name.n);
-	*b = (struct seen){
-		.name = slice_make(name, i->name.n),
-		.id = i->exists ? i->id : 0,
-		.events = wanted(set, i->name, i->subscribed),
-		.subscribed = i->subscribed,
-		.has_children = i->has_children,
-		.uses = i->uses,
-	};
-	return 0;
-}
-
-/* The list of the moment, as malloc'ed entries. */
-CO_FN static int load(struct imap *s, const struct notify_set *set, struct seen **out,
-		      size_t *n_out)
-{
-	struct arena a;
-	struct err e = ERR_INIT;
-	struct look l = { .arena = &a, .e = &e };
-	size_t k = 0;
-	struct seen *v = NULL;
-	int r;
-
-	arena_init(&a, NOTIFY_LIST_MAX);
-	r = imap_on_account(s, s->id.account, look_list, &l, &e);
-	if (r == STORE_OK) {
-		v = calloc(MAX(l.n, 1), sizeof(*v));
-		r = v ? STORE_OK : -ENOMEM;
-	}
-	while (r == STORE_OK && k < l.n) {
-		r = copy_info(set, &l.m[k], &v[k]);
-		k += r == STORE_OK;
-	}
-	arena_fini(&a);
-	if (r != STORE_OK) {
-		free_seen(v, k);
-		return r;
-	}
-	*out = v;
-	*n_out = k;
-	return STORE_OK;
-}
-
-static int index_all(struct compare *c)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < c->n_was; i++) {
-		r |= table_put(&c->by_name, c->was[i].name, &c->was[i], NULL);
-		r |= c->was[i].id ? table_put_u64(&c->by_id, c->was[i].id, &c->was[i], NULL) : 0;
-	}
-	for (size_t i = 0; i < c->n_now; i++) {
-		r |= table_put(&c->now_by_name, c->now[i].name, &c->now[i], NULL);
-		r |= c->now[i].id ? table_put_u64(&c->now_by_id, c->now[i].id, &c->now[i], NULL)
-				  : 0;
-	}
-	return r ? -ENOMEM : 0;
-}
-
-/* The mailbox above changed too: it has or lost a child (5.4). */
-CO_FN static void tell_parent(struct compare *c, struct slice name)
-{
-	struct slice parent = parent_of(name);
-	const struct seen *p = parent.n ? table_get(&c->now_by_name, parent) : NULL;
-	struct seen none = { .name = parent };
-
-	if (!parent.n) {
-		return;
-	}
-	if (!p) {
-		none.events = wanted(&c->s->notify->set, parent, false);
-		p = &none;
-	}
-	if (p->events & NOTIFY_NAME) {
-		put_list(c->s, p, S(""));
-	}
-}
-
-/* Was a mailbox above this one renamed, so that this went with it? */
-static bool parent_moved(const struct compare *c, const struct seen *was, const struct seen *now)
-{
-	const struct seen *p = table_get(&c->by_name, parent_of(was->name));
-	const struct seen *q = p && p->id ? table_get_u64(&c->now_by_id, p->id) : NULL;
-
-	return q && !slice_eq(p->name, q->name) && slice_eq(parent_of(now->name), q->name);
-}
-
-/* One mailbox of now: new, renamed, or only subscribed otherwise. */
-CO_FN static void tell_now(struct compare *c, struct seen *now)
-{
-	const struct seen *was = now->id ? table_get_u64(&c->by_id, now->id) : NULL;
-	const struct seen *same = table_get(&c->by_name, now->name);
-	bool own = is_own(c->own, now->name);
-
-	if (was) {
-		now->counted = was->counted;
-		now->uidvalidity = was->uidvalidity;
-		now->messages = was->messages;
-		now->uidnext = was->uidnext;
-		now->unseen = was->unseen;
-		now->modseq = was->modseq;
-	}
-	if (own) {
-		return;
-	}
-	if (now->id && !was) {
-		if (now->events & NOTIFY_NAME) {
-			put_list(c->s, now, S(""));
+	for (size_t i = n->n_watched; i > 1; i--) {
+		if (!has_boxes_of(n, n->watched[i - 1].account)) {
+			store_watch_free(&n->watched[i - 1].watch);
+			n->watched[i - 1] = n->watched[--n->n_watched];
 		}
-		tell_parent(c, now->name);
-	} else if (was && !slice_eq(was->name, now->name) && !parent_moved(c, was, now)) {
-		if ((now->events | was->events) & NOTIFY_NAME) {
-			put_list(c->s, now, was->name);
+	}
+	for (size_t i = 0; i < n->boxes.n && r == STORE_OK; i++) {
+		if (n->boxes.v[i].key.id) {
+			r = watch_one(s, n, n->boxes.v[i].key.account);
 		}
-	} else if (now->subscribed != (same && same->subscribed) &&
-		   ((now->events | (same ? same->events : 0)) & NOTIFY_SUBSCRIPTION)) {
-		put_list(c->s, now, S(""));
 	}
-}
-
-/* One mailbox or name of then that is not there any more. */
-CO_FN static void tell_gone(struct compare *c, const struct seen *was)
-{
-	const struct seen *now = table_get(&c->now_by_name, was->name);
-	struct seen none = { .name = was->name };
-	bool deleted = was->id && !table_get_u64(&c->now_by_id, was->id);
-	unsigned why = deleted ? NOTIFY_NAME : NOTIFY_SUBSCRIPTION;
-
-	if (is_own(c->own, was->name) || (now && now->id)) {
-		return;
-	}
-	if (!deleted && (was->id || !was->subscribed || now)) {
-		return; /* renamed, or not more gone than before */
-	}
-	if (was->events & why) {
-		put_list(c->s, now ? now : &none, S(""));
-	}
-	if (deleted) {
-		tell_parent(c, was->name);
-	}
-}
-
-CO_FN static int compare_lists(struct compare *c)
-{
-	table_init(&c->by_id);
-	table_init(&c->by_name);
-	table_init(&c->now_by_name);
-	table_init(&c->now_by_id);
-	int r = index_all(c);
-
-	for (size_t i = 0; r == 0 && i < c->n_was; i++) {
-		tell_gone(c, &c->was[i]);
-	}
-	for (size_t i = 0; r == 0 && i < c->n_now; i++) {
-		tell_now(c, &c->now[i]);
-	}
-	table_fini(&c->by_id);
-	table_fini(&c->by_name);
-	table_fini(&c->now_by_name);
-	table_fini(&c->now_by_id);
 	return r;
 }
 
-CO_FN static int tell_list(struct imap *s, const struct own *own)
+CO_FN void imap_notify_leave(struct imap *s)
+{
+	if (s->notify) {
+		watch_nothing(s->notify);
+	}
+}
+
+CO_FN void imap_notify_arrive(struct imap *s)
 {
 	struct imap_notify *n = s->notify;
-	struct compare c = { .s = s, .own = own, .was = n->seen, .n_was = n->n_seen };
-	int r = load(s, &n->set, &c.now, &c.n_now);
 
-	if (r != STORE_OK) {
-		return r;
+	if (!n || n->set.n_groups == 0) {
+		return;
 	}
-	r = compare_lists(&c);
-	free_seen(c.was, c.n_was);
-	n->seen = c.now;
-	n->n_seen = c.n_now;
-	return r;
+	co_event_init(&n->news);
+	if (watch_one(s, n, s->id.account) || watch_all(s, n)) {
+		overflow(s);
+	} else {
+		co_event_set(&n->news);
+	}
 }
 
-/* ---- annotations -------------------------------------------------------- */
+/* ---- news of accounts --------------------------------------------------- */
 
-static unsigned wanted_anywhere(const struct notify_set *set)
+static bool has_id(const store_id *v, size_t n, store_id id)
 {
-	unsigned bits = 0;
-
-	for (size_t i = 0; i < set->n_groups; i++) {
-		bits |= set->groups[i].events;
-	}
-	return bits;
-}
-
-static bool noted_name(const struct imap *s, store_id box, struct slice *name_out)
-{
-	const struct imap_notify *n = s->notify;
-
-	*name_out = S("");
-	if (box == 0) {
-		return wanted_anywhere(&n->set) & NOTIFY_SERVER_METADATA;
-	}
-	for (size_t i = 0; i < n->n_seen; i++) {
-		if (n->seen[i].id == box) {
-			*name_out = n->seen[i].name;
-			return n->seen[i].events & NOTIFY_METADATA;
+	for (size_t i = 0; i < n; i++) {
+		if (v[i] == id) {
+			return true;
 		}
 	}
 	return false;
 }
 
-/* ---- news --------------------------------------------------------------- */
-
-CO_FN static int tell_account(struct imap *s, const struct imap_cmd *cmd, const struct own *own)
+/* What changed in the account's mailboxes. */
+CO_FN static void tell_boxes(struct imap *s, const struct watched *w,
+			     const struct store_changes *ch, const struct notify_own *own)
 {
 	struct imap_notify *n = s->notify;
-	struct store_changes ch;
-	struct arena a;
-	int r;
 
-	arena_init(&a, NOTIFY_LIST_MAX);
-	r = store_watch_take(n->watch, &a, &ch);
-	ch.list = ch.list || n->look;
-	if (r == STORE_OK && ch.list) {
+	for (size_t i = 0; i < n->boxes.n; i++) {
+		struct notify_box *b = &n->boxes.v[i];
+		if (b->key.account != w->account || !b->key.id) {
+			continue;
+		}
+		if (w->look || has_id(ch->boxes, ch->n_boxes, b->key.id)) {
+			notify_box_messages(s, b, false);
+		}
+		if (w->look || has_id(ch->noted, ch->n_noted, b->key.id)) {
+			notify_box_notes(s, b, notify_is_own(own, b->name));
+		}
+	}
+	if (w->account == s->id.account && (w->look || ch->server)) {
+		notify_box_notes(s, &n->server, notify_is_own(own, S("")));
+	}
+}
+
+/* The list was changed somewhere: its news, and whom to watch from now on. */
+CO_FN static int tell_list(struct imap *s, const struct notify_own *own)
+{
+	struct imap_notify *n = s->notify;
+	int r = notify_boxes_reload(s, &n->set, own, &n->boxes);
+
+	r = r ? r : watch_all(s, n);
+	for (size_t i = 0; r == STORE_OK && i < n->boxes.n; i++) {
+		struct notify_box *b = &n->boxes.v[i];
+		if (!b->counted) {
+			notify_box_messages(s, b, false);
+		}
+		if (!b->noted) {
+			notify_box_notes(s, b, false);
+		}
+	}
+	return r;
+}
+
+CO_FN static int tell_accounts(struct imap *s, const struct notify_own *own)
+{
+	struct imap_notify *n = s->notify;
+	struct store_changes *ch;
+	struct arena a;
+	size_t count = n->n_watched;
+	bool list = false;
+	int r = STORE_OK;
+
+	arena_init(&a, NEWS_ARENA_MAX);
+	ch = arena_array(&a, NOTIFY_ACCOUNTS_MAX, sizeof(*ch));
+	for (size_t i = 0; ch && i < count && r == STORE_OK; i++) {
+		r = store_watch_take(n->watched[i].watch, &a, &ch[i]);
+		list = list || r == STORE_GONE || ch[i].list || n->watched[i].look;
+		r = r == STORE_GONE ? STORE_OK : r;
+	}
+	/* Before the list is looked at again: that may reorder the watches. */
+	for (size_t i = 0; ch && i < count && r == STORE_OK; i++) {
+		struct watched w = n->watched[i];
+		n->watched[i].look = false;
+		tell_boxes(s, &w, &ch[i], own);
+	}
+	if (ch && r == STORE_OK && list) {
 		r = tell_list(s, own);
 	}
-	if (r == STORE_OK && n->noted && (ch.metadata || n->look)) {
-		r = imap_noted_tell(s, cmd, &n->noted, noted_name);
-	}
-	for (size_t i = 0; r == STORE_OK && i < n->n_seen; i++) {
-		struct seen *b = &n->seen[i];
-		bool changed = (ch.list && b->id && !b->counted) || n->look;
-		for (size_t k = 0; k < ch.n_boxes && !changed; k++) {
-			changed = ch.boxes[k] == b->id;
-		}
-		if (changed) {
-			tell_messages(s, b);
-		}
-	}
 	arena_fini(&a);
-	n->look = n->look && r != STORE_OK;
-	return r == STORE_GONE ? STORE_OK : r;
+	return ch ? r : -ENOMEM;
 }
+
+/* ---- news of the selected mailbox --------------------------------------- */
 
 /* What was asked for of messages that are new in the selected mailbox. */
 CO_FN static void tell_new(struct imap *s, uint32_t last_uid)
@@ -602,53 +304,19 @@ bool imap_notify_flags(const struct imap *s)
 	return !s->notify || (s->notify->set.selected & NOTIFY_FLAGS);
 }
 
-CO_FN void imap_notify_leave(struct imap *s)
-{
-	if (s->notify) {
-		store_watch_free(&s->notify->watch);
-	}
-}
-
-/* We cannot go on: as if NOTIFY NONE had been said (5.8). */
-CO_FN static void overflow(struct imap *s)
-{
-	struct imap_notify *none = imap_notify_new();
-
-	conn_write(imap_conn(s), S("* OK [NOTIFICATIONOVERFLOW] Events are not told any more\r\n"));
-	imap_notify_end(s);
-	s->notify = none;
-}
-
-CO_FN void imap_notify_arrive(struct imap *s)
-{
-	struct imap_notify *n = s->notify;
-	struct err e = ERR_INIT;
-
-	if (!n || n->set.n_groups == 0) {
-		return;
-	}
-	co_event_init(&n->news);
-	n->look = true;
-	if (store_watch_new(s->base.env->store, s->id.account, &n->news, &n->watch, &e)) {
-		overflow(s);
-	} else {
-		co_event_set(&n->news);
-	}
-}
+/* ---- all of it ---------------------------------------------------------- */
 
 CO_FN int imap_news(struct imap *s, struct imap_cmd *cmd, struct arena *a, unsigned how)
 {
-	struct own own = { cmd ? cmd->names : NULL, cmd ? cmd->n_names : 0 };
+	struct notify_own own = { cmd ? cmd->names : NULL, cmd ? cmd->n_names : 0 };
 	int r;
 
 	if (!s->notify) {
 		return imap_view_sync(s, a, how & IMAP_NEWS_EXPUNGE, how & IMAP_NEWS_UID);
 	}
 	r = tell_selected(s, a, how);
-	if (r == STORE_OK && s->notify->watch) {
-		if (tell_account(s, cmd, &own) < 0) {
-			overflow(s);
-		}
+	if (r == STORE_OK && s->notify->n_watched > 0 && tell_accounts(s, &own) != STORE_OK) {
+		overflow(s);
 	}
 	return r;
 }
@@ -677,44 +345,43 @@ CO_FN void imap_news_idle(struct imap *s)
 
 /* ---- beginning ---------------------------------------------------------- */
 
-/* Counts of all that is watched, and the STATUS responses if they are wanted. */
-CO_FN static void first_status(struct imap *s, struct imap_notify *n)
+/* What there is: watched first and looked at then, so that nothing is missed
+ * between; what happens meanwhile is told at the most once too often. */
+CO_FN static int look_first(struct imap *s, struct imap_notify *n)
 {
-	for (size_t i = 0; i < n->n_seen && imap_conn(s)->err == 0; i++) {
-		struct seen *b = &n->seen[i];
-		struct store_status st;
-		if (!b->id || !(b->events & NOTIFY_MESSAGES) || get_status(s, b, &st) != STORE_OK) {
-			continue;
-		}
-		keep_status(b, &st);
-		if (n->set.status && !is_selected(s, b)) {
-			put_status(s, b->name, &st, b->events, true);
-		}
+	int r;
+
+	if (n->set.n_groups == 0) {
+		return STORE_OK;
 	}
+	r = watch_one(s, n, s->id.account);
+	r = r ? r : notify_boxes_load(s, &n->set, &n->boxes);
+	r = r ? r : watch_all(s, n);
+	for (size_t i = 0; i < n->n_watched; i++) {
+		n->watched[i].look = i > 0; /* of the others, after the list */
+	}
+	n->server.key.account = s->id.account;
+	for (size_t i = 0; i < n->set.n_groups; i++) {
+		n->server.events |= n->set.groups[i].events & NOTIFY_SERVER_METADATA;
+	}
+	return r;
 }
 
 CO_FN int imap_notify_begin(struct imap_cmd *cmd, struct imap_notify **np)
 {
 	struct imap *s = cmd->s;
 	struct imap_notify *n = *np;
-	struct err e = ERR_INIT;
-	int r = STORE_OK;
+	int r = look_first(s, n);
 
-	/* Watch first, look then: what happens between is told twice at most. */
-	if (n->set.n_groups > 0) {
-		r = store_watch_new(s->base.env->store, s->id.account, &n->news, &n->watch, &e);
-		r = r ? r : load(s, &n->set, &n->seen, &n->n_seen);
-	}
-	if (r == STORE_OK &&
-	    (wanted_anywhere(&n->set) & (NOTIFY_METADATA | NOTIFY_SERVER_METADATA))) {
-		r = imap_noted_load(s, &n->noted);
-	}
 	if (r != STORE_OK) {
 		return r;
 	}
 	*np = NULL;
 	imap_notify_end(s);
 	s->notify = n;
-	first_status(s, n);
+	for (size_t i = 0; i < n->boxes.n && imap_conn(s)->err == 0; i++) {
+		notify_box_begin(s, &n->boxes.v[i], n->set.status);
+	}
+	notify_box_notes(s, &n->server, true);
 	return STORE_OK;
 }

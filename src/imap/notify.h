@@ -1,9 +1,10 @@
 /*
  * notify: what a client asked to be told of (RFC 5465), and telling it.
  *
- * cmd_notify.c reads the command into a struct notify_set; notify.c keeps, for
- * the mailboxes that are not selected, what the client knows of them, and says
- * what became of it. Without NOTIFY a session has none of this, and hears of
+ * cmd_notify.c reads the command into a struct notify_set; notify.c watches
+ * the accounts and the selected mailbox; notify_box.c keeps, for the mailboxes
+ * that are not selected, what the client knows of them, and says what became
+ * of it. Without NOTIFY a session has none of this, and hears of
  * its selected mailbox only.
  */
 #ifndef IMAP_NOTIFY_H
@@ -11,8 +12,9 @@
 
 #include "imap/impl.h"
 
-#define NOTIFY_GROUPS_MAX 100 /* event groups in one NOTIFY */
-#define NOTIFY_NAMES_MAX 1000 /* names in all of them */
+#define NOTIFY_GROUPS_MAX 100  /* event groups in one NOTIFY */
+#define NOTIFY_NAMES_MAX 1000  /* names in all of them */
+#define NOTIFY_ACCOUNTS_MAX 64 /* accounts that are watched */
 
 enum notify_event {
 	NOTIFY_NEW = 1,
@@ -49,21 +51,67 @@ struct notify_set {
 	size_t n_groups;
 };
 
-/* ---- notify_metadata.c -------------------------------------------------- */
+/* An annotation as the client knows it: its name, and a hash of its value. */
+struct notify_note {
+	struct slice name; /* malloc'ed */
+	uint64_t hash;
+};
 
-/* Annotations as the client may know them. */
-struct noted;
-/* The name of a mailbox (id 0: empty, the server) whose annotations are to be
- * told; false: they are not. */
-typedef bool imap_noted_name_fn(const struct imap *s, store_id box, struct slice *name_out);
-/* As they are now. STORE_OK, <0. */
-CO_FN int imap_noted_load(struct imap *s, struct noted **out);
-/* Tells what differs, but for what cmd (or NULL) set itself, and remembers.
- * STORE_OK, <0. */
-CO_FN int imap_noted_tell(struct imap *s, const struct imap_cmd *cmd, struct noted **np,
-			  imap_noted_name_fn *name_of);
-/* Sets NULL, accepts NULL. */
-void imap_noted_free(struct noted **np);
+/* A mailbox, or a name that is only subscribed, as the client knows it. */
+struct notify_box {
+	struct slice name; /* as the client calls it; malloc'ed */
+	struct {
+		store_id account; /* whose */
+		store_id id;	  /* 0: it does not exist */
+	} key;
+	struct slice inner; /* its name in that account; a part of name */
+	unsigned events;    /* what is wanted of it, and may be told */
+	bool no_access;	    /* messages are wanted, and may not be read */
+	bool subscribed;
+	bool has_children;
+	bool counted; /* the numbers below are known */
+	uint32_t uidvalidity;
+	uint32_t messages;
+	uint32_t uidnext;
+	uint32_t unseen;
+	uint64_t modseq;
+	bool noted; /* the annotations below are known */
+	struct notify_note *notes;
+	size_t n_notes;
+};
+
+struct notify_boxes {
+	struct notify_box *v; /* malloc'ed */
+	size_t n;
+};
+
+/* Names that the command of the moment is about: not told (5). */
+struct notify_own {
+	const struct slice *names;
+	size_t n;
+};
+
+/* ---- notify_box.c: the mailboxes that are not selected -------------------- */
+
+void notify_boxes_free(struct notify_boxes *b);
+/* Its annotations only. */
+void notify_box_forget(struct notify_box *b);
+/* The list of the moment. STORE_OK, <0. */
+CO_FN int notify_boxes_load(struct imap *s, const struct notify_set *set, struct notify_boxes *out);
+/* Looks at the list again and tells what is different. STORE_OK, <0. */
+CO_FN int notify_boxes_reload(struct imap *s, const struct notify_set *set,
+			      const struct notify_own *own, struct notify_boxes *b);
+/* Its messages changed: says so, if that is wanted, and remembers. quiet:
+ * remembers only. */
+CO_FN void notify_box_messages(struct imap *s, struct notify_box *b, bool quiet);
+/* The same for its annotations. */
+CO_FN void notify_box_notes(struct imap *s, struct notify_box *b, bool quiet);
+/* What NOTIFY itself answers: STATUS, or that it cannot be read. */
+CO_FN void notify_box_begin(struct imap *s, struct notify_box *b, bool status);
+/* Is the command about it? */
+bool notify_is_own(const struct notify_own *own, struct slice name);
+/* What set wants of a mailbox of this name. */
+unsigned notify_wanted(const struct notify_set *set, struct slice name, bool mine, bool subscribed);
 
 /* ---- notify.c ------------------------------------------------------------- */
 

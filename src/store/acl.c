@@ -393,7 +393,7 @@ CO_FN static int commit_acl(struct store_mailbox *m, const struct acl_new *l, st
 	}
 	if (r == 0) {
 		box_publish(m);
-		account_changed(m->a, ACCOUNT_LIST);
+		account_list_changed(m->a);
 	}
 	return r;
 }
@@ -432,10 +432,24 @@ CO_FN static int change_locked(struct store_account *a, struct slice name,
 	return r;
 }
 
+/* What is shared with this account changed: news for who watches it. */
+static int do_wake(void *arg)
+{
+	const struct hint *h = arg;
+	struct store_account *a = table_get_u64(&home_of(h->s, h->who)->accounts, h->who);
+
+	if (a && !a->gone) {
+		account_list_changed(a);
+	}
+	return 0;
+}
+
 CO_FN int store_acl_change(struct store_account *a, struct slice name,
 			   const struct store_acl_entry *change, enum store_acl_op op,
 			   struct err *e)
 {
+	struct hint h = { .s = a->home->s, .who = change->who };
+
 	home_assert(a->home);
 	assert((change->rights & ~STORE_RIGHTS_ALL) == 0);
 	int r = co_mutex_lock(&a->lock);
@@ -443,6 +457,9 @@ CO_FN int store_acl_change(struct store_account *a, struct slice name,
 	if (r == 0) {
 		r = change_locked(a, name, change, op, e);
 		co_mutex_unlock(&a->lock);
+	}
+	if (r == 0 && change->who != STORE_ANYONE) {
+		(void)home_call(h.s, h.who, do_wake, &h);
 	}
 	return r;
 }

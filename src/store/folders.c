@@ -87,7 +87,7 @@ static void uses_taken(struct store_account *a, const struct store_mailbox *to, 
 
 		m->uses &= m == to ? ~0u : ~uses;
 	}
-	account_changed(a, ACCOUNT_LIST);
+	account_list_changed(a);
 }
 
 void box_put_uses(struct kv_batch *b, const struct store_mailbox *m, unsigned uses)
@@ -180,7 +180,7 @@ CO_FN int store_mailbox_create(struct store_account *a, struct slice name, unsig
 		if (r == 0) {
 			r = a->gone ? STORE_GONE : create_locked(a, buf_slice(&canon), uses, e);
 			if (r == 0) {
-				account_changed(a, ACCOUNT_LIST);
+				account_list_changed(a);
 			}
 			co_mutex_unlock(&a->lock);
 		}
@@ -330,7 +330,7 @@ CO_FN int store_mailbox_delete(struct store_account *a, struct slice name, struc
 	r = co_mutex_lock(&a->lock);
 	if (r == 0) {
 		r = delete_locked(a, buf_slice(&canon), e);
-		account_changed(a, ACCOUNT_LIST);
+		account_list_changed(a);
 		co_mutex_unlock(&a->lock);
 	}
 	buf_fini(&canon);
@@ -522,7 +522,7 @@ CO_FN int store_mailbox_rename(struct store_account *a, struct slice from, struc
 	r = r ? r : co_mutex_lock(&a->lock);
 	if (r == 0) {
 		r = rename_locked(a, buf_slice(&f), buf_slice(&t), e);
-		account_changed(a, ACCOUNT_LIST);
+		account_list_changed(a);
 		co_mutex_unlock(&a->lock);
 	}
 	buf_fini(&f);

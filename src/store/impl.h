@@ -256,7 +256,8 @@ struct store_mailbox {
 	uint32_t url_keys; /* count of access keys taken back since then */
 	struct uids *cur;  /* UIDs that live, or NULL: to be made */
 	struct list views;
-	uint64_t stamp; /* of the last change of its messages */
+	uint64_t stamp;		 /* of the last change of its messages */
+	uint64_t metadata_stamp; /* of its annotations */
 	struct list warm;
 	struct box_text text;
 };
@@ -447,12 +448,11 @@ void view_told_uid(struct store_view *v, uint32_t uid, uint64_t modseq);
 
 /* ---- watches (watch.c) -------------------------------------------------- */
 
-enum account_change {
-	ACCOUNT_LIST,	 /* mailboxes, uses, subscriptions, rights */
-	ACCOUNT_METADATA /* annotations */
-};
-/* Such a change is durable and in memory: wakes who watches. */
-void account_changed(struct store_account *a, enum account_change what);
+/* The list (mailboxes, uses, subscriptions, rights) changed, durably and in
+ * memory: wakes who watches. */
+void account_list_changed(struct store_account *a);
+/* Annotations of this mailbox, or (NULL) of the server, changed. */
+void account_metadata_changed(struct store_account *a, struct store_mailbox *m);
 /* Wakes who watches; the stamps are set. */
 void account_wake(struct store_account *a);
 

@@ -210,65 +210,6 @@ CO_FN int store_metadata_get(struct store_account *a, struct slice mailbox, stor
 	return r;
 }
 
-/* ---- all of them -------------------------------------------------------- */
-
-struct noting {
-	store_id who;
-	struct arena *arena;
-	struct store_noted *v; /* malloc'ed while it grows */
-	size_t n, cap;
-	int err;
-};
-
-static int note_row(void *arg, struct slice key, struct slice row)
-{
-	struct noting *t = arg;
-	struct entry_key k;
-
-	t->err = get_key(key, &k);
-	if (t->err || (k.who && k.who != t->who)) {
-		return t->err != 0;
-	}
-	if (t->n == t->cap) {
-		size_t cap = t->cap ? t->cap * 2 : 16;
-		struct store_noted *p = reallocarray(t->v, cap, sizeof(*p));
-
-		if (!p) {
-			t->err = -ENOMEM;
-			return 1;
-		}
-		t->v = p;
-		t->cap = cap;
-	}
-	t->v[t->n++] = (struct store_noted){ k.box, k.who != 0, arena_dup(t->arena, k.name),
-					     hash_slice(row) };
-	t->err = arena_err(t->arena) ? -ENOMEM : 0;
-	return t->err != 0;
-}
-
-CO_FN int store_metadata_all(struct store_account *a, store_id who, struct arena *arena,
-			     struct store_noted **out, size_t *n_out, struct err *e)
-{
-	struct noting t = { .who = who, .arena = arena };
-	char prefix = METADATA_KEY;
-
-	home_assert(a->home);
-	int r = kv_scan_prefix(a->home->s->kv, part_account(a->id), slice_make(&prefix, 1),
-			       note_row, &t);
-
-	r = t.err ? t.err : MIN(r, 0);
-	*out = r ? NULL : arena_array(arena, t.n, sizeof(**out));
-	*n_out = t.n;
-	if (*out && t.n) {
-		memcpy(*out, t.v, t.n * sizeof(*t.v));
-	}
-	free(t.v);
-	if (r == 0 && !*out) {
-		r = -ENOMEM;
-	}
-	return r ? err_set(e, r, "reading annotations", NULL) : 0;
-}
-
 /* ---- limits ------------------------------------------------------------- */
 
 /* What is there, and what of it a change would replace. Bytes count for who
@@ -430,7 +371,7 @@ CO_FN static int commit_set(struct store_account *a, const struct tally *t, stru
 		box_set_uses(m, *uses);
 	}
 	if (r == 0) {
-		account_changed(a, ACCOUNT_METADATA);
+		account_metadata_changed(a, m);
 	}
 	return r;
 }

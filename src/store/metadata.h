@@ -59,17 +59,6 @@ CO_FN int store_metadata_below(struct store_account *a, struct slice mailbox, st
 CO_FN int store_metadata_set(struct store_account *a, struct slice mailbox, store_id who,
 			     const struct store_entry *v, size_t n, const unsigned *uses,
 			     struct err *e);
-/* An entry that has a value, for finding out what changed. */
-struct store_noted {
-	store_id box; /* 0: the server */
-	bool is_private;
-	struct slice name;
-	uint64_t hash; /* of the value; differs from run to run */
-};
-/* All that `who` may see in the account, ordered by box, shared ones first,
- * and name; in the arena. 0, -ENOMEM, -EIO. */
-CO_FN int store_metadata_all(struct store_account *a, store_id who, struct arena *arena,
-			     struct store_noted **out, size_t *n_out, struct err *e);
 /* Special uses of a mailbox. STORE_OK, STORE_NOTFOUND. */
 int store_mailbox_uses(struct store_account *a, struct slice mailbox, unsigned *out);
 

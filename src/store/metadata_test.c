@@ -216,28 +216,6 @@ static void test_below(void **state)
 	below(env, "/private/b", UINT32_MAX, "");
 }
 
-static void test_all(void **state)
-{
-	struct env *env = *state;
-	struct store_noted *v, *w;
-	size_t n;
-
-	co_enter();
-	assert_int_equal(set(env, "INBOX", 7, "/private/b", "1"), STORE_OK);
-	assert_int_equal(set(env, "INBOX", 7, "/shared/c", "1"), STORE_OK);
-	assert_int_equal(set(env, "INBOX", BOB, "/private/a", "1"), STORE_OK);
-	assert_int_equal(set(env, "", 7, "/private/z", "1"), STORE_OK);
-	assert_int_equal(store_metadata_all(env->a, 7, &env->arena, &v, &n, &env->e), 0);
-	assert_int_equal(n, 3);
-	assert_true(v[0].box == 0 && slice_eq(v[0].name, S("/private/z")));
-	assert_true(v[1].box != 0 && !v[1].is_private && slice_eq(v[1].name, S("/shared/c")));
-	assert_true(v[2].is_private && slice_eq(v[2].name, S("/private/b")));
-	assert_int_equal(set(env, "INBOX", 7, "/shared/c", "2"), STORE_OK);
-	assert_int_equal(store_metadata_all(env->a, 7, &env->arena, &w, &n, &env->e), 0);
-	assert_int_equal(n, 3);
-	assert_true(v[0].hash == w[0].hash && v[1].hash != w[1].hash && v[2].hash == w[2].hash);
-}
-
 static void test_together(void **state)
 {
 	const struct store_entry v[] = {
@@ -365,7 +343,6 @@ int main(void)
 		T(test_scopes),
 		T(test_follow),
 		T(test_below),
-		T(test_all),
 		T(test_together),
 		T(test_count_limit),
 		T(test_size_limit),

@@ -203,7 +203,7 @@ CO_FN static int set_sub(struct store_account *a, struct slice name, bool on, st
 		r = unsubscribe(a, sub, e);
 	}
 	if (r == 0) {
-		account_changed(a, ACCOUNT_LIST);
+		account_list_changed(a);
 	}
 	co_mutex_unlock(&a->lock);
 	return r;

@@ -52,11 +52,17 @@ void account_wake(struct store_account *a)
 	}
 }
 
-void account_changed(struct store_account *a, enum account_change what)
+void account_list_changed(struct store_account *a)
+{
+	a->list_stamp = ++a->stamp;
+	account_wake(a);
+}
+
+void account_metadata_changed(struct store_account *a, struct store_mailbox *m)
 {
 	a->stamp++;
-	if (what == ACCOUNT_LIST) {
-		a->list_stamp = a->stamp;
+	if (m) {
+		m->metadata_stamp = a->stamp;
 	} else {
 		a->metadata_stamp = a->stamp;
 	}
@@ -102,23 +108,29 @@ struct taking {
 	struct store_changes *out;
 };
 
-static int take_boxes(struct store_account *a, uint64_t seen, struct arena *arena,
-		      struct store_changes *out)
+static uint64_t stamp_of(const struct store_mailbox *m, bool metadata)
 {
+	return metadata ? m->metadata_stamp : m->stamp;
+}
+
+/* The mailboxes whose messages, or annotations, changed. */
+static int take_boxes(const struct taking *t, bool metadata, store_id **out, size_t *n_out)
+{
+	struct store_account *a = t->w->a;
 	size_t n = 0;
 
 	list_each(it, &a->boxes) {
-		n += list_of(it, struct store_mailbox, link)->stamp > seen;
+		n += stamp_of(list_of(it, struct store_mailbox, link), metadata) > t->w->seen;
 	}
-	out->boxes = arena_array(arena, n, sizeof(out->boxes[0]));
-	if (!out->boxes) {
+	*out = arena_array(t->arena, n, sizeof(**out));
+	if (!*out) {
 		return -ENOMEM;
 	}
 	list_each(it, &a->boxes) {
 		const struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
-		if (m->stamp > seen) {
-			out->boxes[out->n_boxes++] = m->id;
+		if (stamp_of(m, metadata) > t->w->seen) {
+			(*out)[(*n_out)++] = m->id;
 		}
 	}
 	return 0;
@@ -133,10 +145,11 @@ static int take(void *arg)
 	if (a->gone) {
 		return STORE_GONE;
 	}
-	r = take_boxes(a, t->w->seen, t->arena, t->out);
+	r = take_boxes(t, false, &t->out->boxes, &t->out->n_boxes);
+	r = r ? r : take_boxes(t, true, &t->out->noted, &t->out->n_noted);
 	if (r == 0) {
 		t->out->list = a->list_stamp > t->w->seen;
-		t->out->metadata = a->metadata_stamp > t->w->seen;
+		t->out->server = a->metadata_stamp > t->w->seen;
 		t->w->seen = a->stamp;
 	}
 	return r;

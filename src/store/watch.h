@@ -28,9 +28,11 @@ CO_FN void store_watch_free(struct store_watch **wp);
 
 struct store_changes {
 	bool list;	 /* mailboxes, their names and uses, subscriptions, rights */
-	bool metadata;	 /* annotations of the account or of a mailbox */
+	bool server;	 /* the server's annotations */
 	store_id *boxes; /* mailboxes whose messages changed; in the arena */
 	size_t n_boxes;
+	store_id *noted; /* mailboxes whose annotations changed; in the arena */
+	size_t n_noted;
 };
 /*
  * What changed since this was last asked, or since the watch was made.

@@ -8,7 +8,7 @@
 #include "store/test_util.h"
 #include "store/watch.h"
 
-static void took(struct store_watch *w, bool list, bool metadata, size_t boxes)
+static void took(struct store_watch *w, bool list, bool server, size_t boxes)
 {
 	struct store_changes c;
 	struct arena a;
@@ -17,7 +17,7 @@ static void took(struct store_watch *w, bool list, bool metadata, size_t boxes)
 	arena_init(&a, 1 << 20);
 	assert_int_equal(store_watch_take(w, &a, &c), STORE_OK);
 	assert_int_equal(c.list, list);
-	assert_int_equal(c.metadata, metadata);
+	assert_int_equal(c.server, server);
 	assert_int_equal(c.n_boxes, boxes);
 	arena_fini(&a);
 }
@@ -63,8 +63,14 @@ static void test_changes(void **state)
 	took(w, true, false, 1);
 	assert_int_equal(store_mailbox_delete(a, S("y"), &e), 0);
 	took(w, true, false, 0);
-	account_changed(a, ACCOUNT_METADATA);
+	account_metadata_changed(a, NULL);
 	took(w, false, true, 0);
+	account_metadata_changed(a, a->inbox);
+	assert_int_equal(store_watch_take(w, &arena, &c), STORE_OK);
+	assert_int_equal(c.n_noted, 1);
+	assert_int_equal(c.noted[0], a->inbox->id);
+	assert_int_equal(c.n_boxes, 0);
+	assert_false(c.server);
 	store_account_close(&a);
 	assert_int_equal(store_account_delete(s, 7, &e), 0);
 	assert_int_equal(store_watch_take(w, &arena, &c), STORE_GONE);
