@@ -14,6 +14,8 @@ static const struct {
 	{ S("FlagChange"), NOTIFY_FLAGS },
 	{ S("MailboxName"), NOTIFY_NAME },
 	{ S("SubscriptionChange"), NOTIFY_SUBSCRIPTION },
+	{ S("MailboxMetadataChange"), NOTIFY_METADATA },
+	{ S("ServerMetadataChange"), NOTIFY_SERVER_METADATA },
 };
 
 static const struct {
