@@ -285,6 +285,7 @@ static int add_answer(struct finder *f)
 	uint32_t first = f->s.first;
 	int r = 0;
 
+	assert(f->doc);
 	for (uint32_t i = 0; i < f->s.n_docs && r == 0; i++) {
 		const struct doc *d = &f->doc[i];
 
