@@ -160,6 +160,34 @@ CO_FN int store_flags_change(struct store_mailbox *m, const uint32_t *uids, size
 	return store_flags_change_if(m, uids, n, op, flags, NULL, e);
 }
 
+CO_FN static int touch(struct store_mailbox *m, struct err *e)
+{
+	struct txn *t = txn_new(m, true);
+	int r = -ENOMEM;
+
+	if (t) {
+		t->touch = true;
+		r = txn_seal(t);
+		r = r ? r : txn_commit(&t, 1, e);
+	}
+	txn_free(&t);
+	return r;
+}
+
+CO_FN int box_touch(struct store_mailbox *m, struct err *e)
+{
+	box_ref(m);
+	int r = box_load(m, e);
+
+	r = r ? r : box_lock(m, e);
+	if (r == 0) {
+		r = touch(m, e);
+		co_mutex_unlock(&m->lock);
+	}
+	box_unref(m);
+	return r;
+}
+
 /* ---- expunge ------------------------------------------------------------ */
 
 static int add_del(struct txn *t, const struct msg *e, bool only_deleted)

@@ -387,6 +387,7 @@ struct txn {
 	size_t n_del, cap_del;
 	struct vanished_row *vanished; /* pages of del, read before */
 	size_t n_vanished;
+	bool touch;	  /* only raises the modseq */
 	uint32_t fold_to; /* singles up to this UID go into pages */
 	bool locked;	  /* the lock is held: the header may be written */
 	unsigned kw_n;	  /* keywords that are durable with it */
@@ -423,6 +424,10 @@ int txn_seal(struct txn *t);
 void txn_abandon(struct txn *t);
 /* Commits them together, applies each in its mailbox's order. */
 CO_FN int txn_commit(struct txn **ts, size_t n, struct err *e);
+
+/* Raises the mailbox's modseq: something of it changed that is no message
+ * (RFC 7162 3.2). */
+CO_FN int box_touch(struct store_mailbox *m, struct err *e);
 
 /* emit.c: rows for what the transaction changes; errors stick in the batch */
 int txn_emit(struct txn *t);

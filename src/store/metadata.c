@@ -414,7 +414,12 @@ CO_FN static int set_locked(struct store_account *a, struct slice mailbox, struc
 		t->box = m ? m->id : 0;
 		r = tally_up(a, t, e);
 	}
-	return r ? r : commit_set(a, t, m, uses, e);
+	r = r ? r : commit_set(a, t, m, uses, e);
+	if (r == 0 && m && t->n > 0) {
+		/* What was set is set: a damaged mailbox changes nothing of it. */
+		(void)box_touch(m, e);
+	}
+	return r;
 }
 
 CO_FN int store_metadata_set(struct store_account *a, struct slice mailbox, store_id who,

@@ -250,6 +250,22 @@ static void test_together(void **state)
 	assert_int_equal(uses, STORE_USE_JUNK);
 }
 
+/* HIGHESTMODSEQ of the mailbox moves (RFC 7162 3.2), and stays where it is. */
+static void test_modseq(void **state)
+{
+	struct env *env = *state;
+	struct store_status was, is_now;
+
+	co_enter();
+	assert_int_equal(store_mailbox_status(env->a, S("Sent"), &was, &env->e), STORE_OK);
+	assert_int_equal(set(env, "Sent", 7, "/shared/comment", "v"), STORE_OK);
+	assert_int_equal(store_mailbox_status(env->a, S("Sent"), &is_now, &env->e), STORE_OK);
+	assert_true(is_now.highestmodseq > was.highestmodseq);
+	reopen(env);
+	assert_int_equal(store_mailbox_status(env->a, S("Sent"), &was, &env->e), STORE_OK);
+	assert_true(was.highestmodseq >= is_now.highestmodseq);
+}
+
 static void test_count_limit(void **state)
 {
 	struct env *env = *state;
@@ -344,6 +360,7 @@ int main(void)
 		T(test_follow),
 		T(test_below),
 		T(test_together),
+		T(test_modseq),
 		T(test_count_limit),
 		T(test_size_limit),
 		T(test_binary),

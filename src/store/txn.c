@@ -313,7 +313,7 @@ static void apply(struct txn *t)
 		apply_fold(m, t->fold_to);
 	}
 	m->kw_durable = MAX(m->kw_durable, t->kw_n);
-	if (t->n_add || t->n_edit || t->n_del) {
+	if (t->n_add || t->n_edit || t->n_del || t->touch) {
 		m->modseq = MAX(m->modseq, t->modseq);
 	}
 	if (t->n_edit || t->n_del) {
