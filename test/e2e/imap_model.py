@@ -198,7 +198,7 @@ class Session:
         self.told.pop(uid, None)
         self.modtold.pop(uid, None)
         self.recent.discard(uid)
-        if uid in self.saved:
+        if self.saved and uid in self.saved:
             self.saved.remove(uid)
 
     def untagged(self, r, ctx):
@@ -216,14 +216,13 @@ class Session:
                 self.uidonly |= "UIDONLY" in said
                 self.rev2 |= "IMAP4REV2" in said
             if k == "OK" and code_name(r) == "HIGHESTMODSEQ":
-                self.on_high(int(r.code[1]), ctx.selecting)
+                self.on_high(int(r.code[1]), ctx.selecting, ctx.selecting)
             ctx.others.append(r)
 
-    def on_high(self, value, settled=True):
-        if value < self.box.high and not self.in_sync(True):
-            return                          # an expunge is held back (RFC 7162 6)
-        if not settled and value <= self.box.high:
-            return                          # from before what the command did
+    def on_high(self, value, settled=True, selecting=False):
+        if not selecting and (value < self.box.high or value <= self.box.changed_above):
+            self.high_seen = value          # so much is known for sure; the client asks from there
+            return
         self.box.learn_high(value, settled)
         self.high_seen = max(self.high_seen, value)
 
