@@ -9,6 +9,7 @@
 #define ID_PAIRS_MAX 30 /* RFC 2971 3.3 */
 #define ID_VALUE_MAX 1024
 #define ID_KEY_MAX 30
+#define ID_LOGGED_MAX 3u /* of a connection */
 
 CO_FN static void list_capabilities(struct imap *s)
 {
@@ -115,8 +116,10 @@ CO_FN int imap_cmd_id(void *session, void *command)
 		cur_need_lit(&cmd->c, S("NIL"));
 	}
 	if (cur_end(&cmd->c)) {
-		conn_log(imap_conn(s), LOG_INFO, "imap.id",
-			 LOG_S("client", slice_sub(buf_slice(&text), 0, 512)));
+		if (s->ids++ < ID_LOGGED_MAX) {
+			conn_log(imap_conn(s), LOG_INFO, "imap.id",
+				 LOG_S("client", slice_sub(buf_slice(&text), 0, 512)));
+		}
 		conn_write(imap_conn(s), S("* ID (\"name\" \"Postrider\")\r\n"));
 		client_is(s, name);
 		imap_ok(cmd, "Pleased to meet you");

@@ -73,6 +73,7 @@ struct imap {
 	int64_t login_deadline;
 	struct auth_identity id;
 	char client[IMAP_CLIENT_MAX + 1]; /* ID's "name"; "" not told */
+	unsigned ids;			  /* how often it said so */
 	struct co_loop *move_to;
 	struct buf replay;	       /* the SELECT to run there */
 	struct store_account *account; /* the login's, on its own loop; else NULL */

@@ -563,6 +563,33 @@ CO_FN static void borrows_and_goes(struct pair *p)
 	talk_close(&a);
 }
 
+/* UNAUTHENTICATE: the next user's mail may be on another loop than the last's. */
+CO_FN static void switches(struct pair *p)
+{
+	char here[64], there[64], text[256];
+	struct talk t;
+
+	account_at(p, here, sizeof(here), true);
+	account_at(p, there, sizeof(there), false);
+	talk_open(&t, &p->h);
+	for (int i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text),
+			 "l LOGIN %s pw\r\ns SELECT INBOX\r\nu UNAUTHENTICATE\r\nn NOOP\r\n",
+			 i % 2 ? there : here);
+		say(&t, slice_cstr(text));
+		hear(&t, S("l OK ["));
+		hear(&t, S("s OK ["));
+		hear(&t, S("u OK ["));
+		hear(&t, S("n OK Done\r\n"));
+	}
+	say(&t, S("s SELECT INBOX\r\n"));
+	hear(&t, S("s BAD Log in first\r\n"));
+	say(&t, S("z LOGOUT\r\n"));
+	hear(&t, S(""));
+	talk_close(&t);
+	assert_int_equal(t.moved, 3);
+}
+
 static void pair_main(void *arg)
 {
 	struct pair *p = arg;
@@ -572,6 +599,7 @@ static void pair_main(void *arg)
 	p->h.n_loops = 2;
 	house_open(&p->h);
 	moves(p);
+	switches(p);
 	borrows(p, true);
 	borrows(p, false);
 	borrows_and_goes(p);
