@@ -304,8 +304,12 @@ static void run(unsigned fail_one_in, int fail_with)
 	test_run_loop(storm, NULL);
 	assert_true(t_blobs(race.en.kv) <= race.n[0] + race.n[1]);
 	assert_true(race.ok > 0);
-	assert_int_equal(race.full > 0, fail_with == KV_FULL);
-	assert_int_equal(race.failed > 0, fail_with == -EIO);
+	/* Chance may have it that no commit failed: then nobody was told so. */
+	bool fell = race.kv->failures > 0;
+
+	assert_true(fell || fail_one_in != 6); /* of some hundreds one in six */
+	assert_int_equal(race.full > 0, fell && fail_with == KV_FULL);
+	assert_int_equal(race.failed > 0, fell && fail_with == -EIO);
 	away();
 }
 
