@@ -153,7 +153,7 @@ def test_mbsync(server, tmp_path):
                   f"Pass {server.password(BOB)}\nSSLType IMAPS\nCertificateFile {server.ca}\n"
                   "AuthMechs SCRAM-SHA-256\n\nIMAPStore far\nAccount a\n\nMaildirStore near\n"
                   f"Path {tmp_path}/mail/\nInbox {tmp_path}/mail/INBOX\n\n"
-                  "Channel c\nFar :far:\nNear :near:\nCreate Near\nPatterns INBOX\n")
+                  "Channel c\nFar :far:\nNear :near:\nCreate Near\nPatterns INBOX\nSyncState *\n")
     r = run("mbsync", "-V", "-c", rc, "c", check=False)
     said = (r.stdout + r.stderr).decode(errors="replace")
     if re.search("no mechanism|No worthy mechs|no such mechanism", said, re.I):
