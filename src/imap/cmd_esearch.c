@@ -69,7 +69,8 @@ static void source_name(struct esearch *x, enum source kind)
 	if (x->n_named == SOURCES_MAX) {
 		cur_fail(&cmd->c, -EMSGSIZE);
 	}
-	if (!cmd->c.err && imap_mailbox_canon(&cmd->arena, raw, imap_utf8(cmd->s), &name)) {
+	if (!cmd->c.err && x->named &&
+	    imap_mailbox_canon(&cmd->arena, raw, imap_utf8(cmd->s), &name)) {
 		x->named[x->n_named++] = (struct named_source){ kind, name };
 	}
 }

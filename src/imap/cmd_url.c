@@ -233,7 +233,7 @@ CO_FN int imap_cmd_resetkey(void *session, void *command)
 struct fetch_job {
 	struct store *store;
 	uint64_t account; /* 0: there is none */
-	const struct imap_url *url;
+	struct imap_url url;
 	struct spool *spool;
 	bool nul;
 	struct arena arena;
@@ -251,7 +251,7 @@ CO_FN static int into_spool(void *arg, struct slice s)
 /* What the URL names, from an open mailbox. 0, STORE_NOTFOUND, <0. */
 CO_FN static int read_message(struct fetch_job *j, struct store_mailbox *m)
 {
-	const struct imap_url *u = j->url;
+	const struct imap_url *u = &j->url;
 	struct section sec = { .what = SECTION_ALL };
 	struct cur c = cur_init(u->section);
 	_cleanup_(freep) char *chunk = malloc(IMAP_CHUNK);
@@ -290,7 +290,7 @@ CO_FN static int open_mailbox(struct fetch_job *j, struct store_account *a,
 	int r = STORE_NOTFOUND;
 
 	rand_bytes(key, STORE_URL_KEY);
-	if (a && imap_mailbox_canon(&j->arena, j->url->mailbox, true, &name)) {
+	if (a && imap_mailbox_canon(&j->arena, j->url.mailbox, true, &name)) {
 		r = store_mailbox_open(a, name, m, &j->e);
 	}
 	return r == STORE_OK ? store_url_key(*m, false, key, &j->e) : r;
@@ -310,7 +310,7 @@ static int fetch_there(void *arg)
 		r = store_account_open(j->store, j->account, &a, &j->e);
 	}
 	r = r < 0 ? r : open_mailbox(j, a, &m, key);
-	right = urlauth_check(key, j->url->rump, j->url->token);
+	right = urlauth_check(key, j->url.rump, j->url.token);
 	if (r == STORE_OK) {
 		r = right ? read_message(j, m) : STORE_NOTFOUND;
 	}
@@ -335,16 +335,15 @@ CO_FN static uint64_t owner_of(struct imap *s, const struct imap_url *u, struct 
 /* Fills the job's spool. 0, or what stands for NIL. */
 CO_FN static int fetch_url(struct imap *s, struct slice text, struct fetch_job *j)
 {
-	struct imap_url u;
-	int r = imap_url_parse(text, &j->arena, &u);
+	struct imap_url *u = &j->url;
+	int r = imap_url_parse(text, &j->arena, u);
 
-	if (r != 0 || !u.absolute || !u.mailbox.p || !u.token.n ||
-	    !slice_ieq(u.mechanism, MECHANISM)) {
+	if (r != 0 || !u->absolute || !u->mailbox.p || !u->token.n ||
+	    !slice_ieq(u->mechanism, MECHANISM)) {
 		return STORE_NOTFOUND;
 	}
-	j->url = &u;
 	j->store = s->base.env->store;
-	j->account = owner_of(s, &u, &j->arena);
+	j->account = owner_of(s, u, &j->arena);
 	r = spool_new(store_tmp_dir(j->store), store_message_max(j->store), &j->spool);
 	return r ? r : co_call(store_home(j->store, j->account), fetch_there, j);
 }

@@ -91,7 +91,10 @@ static void check_threads(struct slice out, size_t n)
 	for (size_t i = 0; i < out.n; i++) {
 		uint32_t number = 0;
 		open += out.p[i] == '(';
-		assert(out.p[i] != ')' || open-- > 0);
+		if (out.p[i] == ')') {
+			assert(open > 0);
+			open--;
+		}
 		while (i < out.n && ascii_isdigit((unsigned char)out.p[i])) {
 			number = number * 10 + (uint32_t)(out.p[i++] - '0');
 			assert(number <= n);

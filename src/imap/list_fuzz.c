@@ -39,7 +39,7 @@ static void check_names(const struct slice *v, size_t n, bool whole)
 static void show(const struct list_args *args, struct arena *a)
 {
 	struct buf out = BUF_INIT(1 << 22);
-	struct pattern p[LIST_PATTERNS_MAX];
+	static struct pattern p[LIST_PATTERNS_MAX];
 	struct list_rows l;
 
 	list_rows_init(&l, a);
@@ -117,7 +117,7 @@ static void fuzz_status(struct cur *c)
 
 static void fuzz_get(struct cur *c, struct arena *a)
 {
-	struct metadata_get g;
+	static struct metadata_get g;
 
 	metadata_parse_get(c, a, &g);
 	if (!c->err) {
@@ -130,7 +130,7 @@ static void fuzz_get(struct cur *c, struct arena *a)
 /* What is told of the entries is what would set them. */
 static void fuzz_set(struct cur *c, struct arena *a)
 {
-	struct metadata_set s, t;
+	static struct metadata_set s, t; /* too big for a stack */
 	struct buf out = BUF_INIT(1 << 22);
 
 	metadata_parse_set(c, a, &s);

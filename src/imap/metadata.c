@@ -172,7 +172,7 @@ void metadata_parse_set(struct cur *c, struct arena *a, struct metadata_set *out
 		if (out->n == METADATA_NAMES_MAX) {
 			cur_fail(c, -EMSGSIZE);
 		}
-		if (!c->err) {
+		if (!c->err && out->v) {
 			out->v[out->n++] = e;
 			out->too_long = out->too_long || e.value.n > STORE_ENTRY_VALUE_MAX;
 		}

@@ -168,7 +168,7 @@ static bool is_selected(const struct imap *s, const struct notify_box *b)
 
 CO_FN void notify_box_messages(struct imap *s, struct notify_box *b, bool quiet)
 {
-	struct store_status st;
+	struct store_status st = { 0 };
 	struct err e = ERR_INIT;
 	struct look l = { .name = b->inner, .st = &st, .e = &e };
 	struct notify_box was = *b;

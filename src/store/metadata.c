@@ -361,13 +361,13 @@ CO_FN static int commit_set(struct store_account *a, const struct tally *t, stru
 		return -ENOMEM;
 	}
 	put_entries(b, t);
-	if (uses) {
+	if (uses && m) {
 		box_put_uses(b, m, *uses);
 	}
 	int r = store_result(kv_commit(a->home->s->kv, &b, 1), e, "setting annotations");
 
 	kv_batch_free(&b);
-	if (r == 0 && uses) {
+	if (r == 0 && uses && m) {
 		box_set_uses(m, *uses);
 	}
 	if (r == 0) {

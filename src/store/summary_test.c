@@ -263,7 +263,8 @@ static int check_one(void *arg, const struct store_summary *s)
 	struct arena_mark mark = arena_mark(&c->env->arena);
 	const struct msg *msg = box_find(c->env->m, s->uid);
 	struct store_summary want;
-	char text[65536];
+	size_t cap = 65536;
+	char *text = malloc(cap);
 	ssize_t n;
 
 	co_enter();
@@ -271,12 +272,14 @@ static int check_one(void *arg, const struct store_summary *s)
 		c->at++;
 	}
 	assert_true(c->at < c->n);
-	n = store_read(c->env->m, s->uid, 0, text, sizeof(text), &c->env->e);
+	assert_non_null(text);
+	n = store_read(c->env->m, s->uid, 0, text, cap, &c->env->e);
 	assert_true(n > 0);
 	assert_int_equal(summary_make(slice_make(text, (size_t)n), s->uid, msg->blob.b,
 				      &c->env->arena, &want),
 			 0);
 	same_summary(s, &want);
+	free(text);
 	arena_reset(&c->env->arena, mark);
 	c->opened++;
 	return 0;
@@ -284,7 +287,7 @@ static int check_one(void *arg, const struct store_summary *s)
 
 static unsigned check_all(struct env *env)
 {
-	uint32_t uids[2000];
+	uint32_t *uids = calloc(env->m->n + 1, sizeof(*uids));
 	struct check c = { env, uids, 0, 0, 0 };
 
 	co_enter();
@@ -295,6 +298,7 @@ static unsigned check_all(struct env *env)
 	}
 	assert_int_equal(store_summaries(env->m, uids, c.n, check_one, &c, &env->e), 0);
 	assert_int_equal(c.opened, c.n);
+	free(uids);
 	return c.opened;
 }
 
