@@ -251,7 +251,7 @@ class Driver:
         b = s.box
         before = {u: b.msgs[u].flags for u in alive}
         above = {u: b.msgs[u].above(since) for u in alive}
-        view = list(s.view)
+        view, changed_above = list(s.view), b.changed_above
         for u in alive:
             if above[u] is not True:
                 b.set_flags(b.msgs[u], after[u])
@@ -275,6 +275,8 @@ class Driver:
                 self.assume(s, u, before[u], after[u], {})
             if b"MODSEQ" not in ctx.items.get(u, ()) and u not in failed:
                 raise Wrong(f"{line}: no MODSEQ of UID {u}")
+        if all(u in failed or before[u] == after[u] for u in alive):
+            b.changed_above = changed_above         # nothing was changed after all
         if not failed <= set(uids):
             raise Wrong(f"{line}: {reply!r}: MODIFIED has others")
         s.must_know(False)
@@ -290,7 +292,8 @@ class Driver:
         mod, since, vanished = "", None, False
         if self.condstore and self.chance(0.2):
             since = self.modseq(s.box)
-            vanished = uid and s.qresync and self.chance(0.5)
+            # the server catches up before it says what vanished, and `*` is the newest then
+            vanished = uid and s.qresync and s.in_sync() and self.chance(0.5)
             mod = f" (CHANGEDSINCE {since}{' VANISHED' if vanished else ''})"
         line = f"{'UID ' if uid else ''}FETCH {text} ({' '.join(items)}){mod}"
         if mod or "MODSEQ" in items:
@@ -300,13 +303,13 @@ class Driver:
         mustnt = [u for u in alive if since is not None and b.msgs[u].above(since) is False]
         loose = {}
         if "BODY[TEXT]" in items and not s.readonly:
-            for u in alive:
+            if len(must) + len(mustnt) < len(alive):
+                return                              # what becomes \\Seen cannot be known
+            for u in must:
                 m = b.msgs[u]
                 loose[u] = [m.flags, m.flags | {SEEN}]
-                if u in must and SEEN not in m.flags:
+                if SEEN not in m.flags:
                     b.set_flags(m, m.flags | {SEEN})
-                elif u not in must and u not in mustnt:
-                    return                          # cannot be known
         ctx = Ctx(expunge=uid, asked=uids, loose=loose, uid=uid, earlier=vanished)
         reply, _ = s.run(line, want=("OK", "NO"), ctx=ctx)
         self.only_if_gone(reply, alive, uids)

@@ -395,7 +395,7 @@ class Session:
             raise Wrong(f"{text!r}: {reply!r}, expected {want}")
         ctx.tag = tag
         if sync and reply.kind != "BAD":
-            self.must_know(ctx.expunge)
+            self.must_know(ctx.expunge and not ctx.uid)  # UID FETCH, STORE, SEARCH may wait
         return reply, ctx
 
     def must_know(self, expunges=True):
@@ -456,7 +456,7 @@ class Session:
             raise Wrong(f"SELECT {b.name}: no HIGHESTMODSEQ")
         unseen = [i for i, u in enumerate(self.view, 1) if SEEN not in b.msgs[u].flags]
         code = ctx.code("UNSEEN")
-        if not self.rev2 and (int(code[0]) if code else None) != (unseen[0] if unseen else None):
+        if not self.rev2 and not self.uidonly and (int(code[0]) if code else None) != (unseen[0] if unseen else None):
             raise Wrong(f"SELECT {b.name}: UNSEEN {code}, expected {unseen[:1]}")
         if not ctx.code("PERMANENTFLAGS") or not self.listed:
             raise Wrong(f"SELECT {b.name}: no FLAGS or PERMANENTFLAGS")

@@ -59,7 +59,8 @@ async function everyday(a) {
 	const copied = await a.messageCopy("3", "Flow/Done", { uid: true });
 	assert.deepStrictEqual([...copied.uidMap], [[3, 3]]);
 	assert(await a.messageDelete("4", { uid: true }));
-	assert.strictEqual(a.mailbox.exists, 3);
+	/* With QRESYNC imapflow does not count down at VANISHED, so the server is asked. */
+	assert.strictEqual((await a.status("Flow", { messages: true })).messages, 3);
 	const st = await a.status("Flow/Done", { messages: true, unseen: true, uidNext: true });
 	assert.deepStrictEqual([st.messages, st.unseen, st.uidNext], [3, 1, 4]);
 	const names = (await a.list()).map((m) => m.path);
