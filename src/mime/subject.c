@@ -58,7 +58,7 @@ static struct slice behind_blob(struct slice s)
 {
 	size_t i = 1;
 
-	if (!slice_starts(s, S("["))) {
+	if (!s.p || !slice_starts(s, S("["))) {
 		return s;
 	}
 	while (i < s.n && s.p[i] != '[' && s.p[i] != ']') {

@@ -71,7 +71,7 @@ static void take_uses(struct store_account *a, const struct store_mailbox *to, u
 	list_each(it, &a->boxes) {
 		const struct store_mailbox *m = list_of(it, struct store_mailbox, link);
 
-		if (m != to && (m->uses & uses)) {
+		if (!(to && m->id == to->id) && (m->uses & uses)) {
 			struct box_row row = { m->uidvalidity, m->uses & ~uses, m->name };
 
 			account_put_box(b, m->id, &row);
