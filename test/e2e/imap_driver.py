@@ -296,20 +296,20 @@ class Driver:
             vanished = uid and s.qresync and s.in_sync() and self.chance(0.5)
             mod = f" (CHANGEDSINCE {since}{' VANISHED' if vanished else ''})"
         line = f"{'UID ' if uid else ''}FETCH {text} ({' '.join(items)}){mod}"
-        if mod or "MODSEQ" in items:
-            s.condstore = True
         b, alive = s.box, self.alive(s, uids)
         must = [u for u in alive if since is None or b.msgs[u].above(since)]
         mustnt = [u for u in alive if since is not None and b.msgs[u].above(since) is False]
         loose = {}
         if "BODY[TEXT]" in items and not s.readonly:
             if len(must) + len(mustnt) < len(alive):
-                return                              # what becomes \\Seen cannot be known
+                return                              # what becomes \Seen cannot be known
             for u in must:
                 m = b.msgs[u]
                 loose[u] = [m.flags, m.flags | {SEEN}]
                 if SEEN not in m.flags:
                     b.set_flags(m, m.flags | {SEEN})
+        if mod or "MODSEQ" in items:
+            s.condstore = True
         ctx = Ctx(expunge=uid, asked=uids, loose=loose, uid=uid, earlier=vanished)
         reply, _ = s.run(line, want=("OK", "NO"), ctx=ctx)
         self.only_if_gone(reply, alive, uids)
@@ -361,9 +361,9 @@ class Driver:
 
     def do_search(self, s):
         uid = self.by_uid(s)
-        text, says = self.key(s, 0)
         if not s.view:
             return
+        text, says = self.key(s, 0)
         b = s.box
         result = {u: says(u) if u in b.msgs else None for u in s.view}
         options = None

@@ -319,7 +319,8 @@ class Session:
             news = self.check_flags(uid, m, flag_set(items[b"FLAGS"]), r, ctx)
         if b"MODSEQ" in items:
             value = int(items[b"MODSEQ"][0])
-            if uid in b.msgs and not (ctx.loose and m.modseq not in (None, value)):
+            before = b"FLAGS" in items and self.told[uid] != m.flags    # told before it was changed
+            if uid in b.msgs and not before and not (ctx.loose and m.modseq not in (None, value)):
                 b.learn(m, value)
             news = news or value != self.modtold.get(uid)
             self.modtold[uid] = value
