@@ -23,11 +23,12 @@ ALLOWED = {
     "line": FLOOR,
     "store": FLOOR | {"mime", "kv"},
     "auth": FLOOR | {"mime", "kv", "store"},
+    "trust": FLOOR | {"mime"},
     "srv": None,  # sees all but cli
     "cli": None,
 }
 for protocol in PROTOCOLS:
-    ALLOWED[protocol] = FLOOR | {"mime", "line", "store", "auth"}
+    ALLOWED[protocol] = FLOOR | {"mime", "line", "store", "auth", "trust"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
