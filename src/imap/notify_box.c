@@ -132,7 +132,7 @@ static void keep_status(struct notify_box *b, const struct store_status *st)
 	b->modseq = st->highestmodseq;
 }
 
-CO_FN static void put_status(struct imap *s, const struct notify_box *b, bool messages)
+CO_FN static void put_status(struct imap *s, const struct notify_box *b, bool messages, bool modseq)
 {
 	struct buf line = BUF_INIT(IMAP_LINE_MAX);
 
@@ -146,7 +146,7 @@ CO_FN static void put_status(struct imap *s, const struct notify_box *b, bool me
 	if (b->events & NOTIFY_FLAGS) {
 		buf_printf(&line, " UNSEEN %u", b->unseen);
 	}
-	if (s->enabled & IMAP_EN_CONDSTORE) {
+	if (modseq || (s->enabled & IMAP_EN_CONDSTORE)) {
 		buf_printf(&line, " HIGHESTMODSEQ %llu", (unsigned long long)b->modseq);
 	}
 	buf_adds(&line, ")\r\n");
@@ -192,7 +192,7 @@ CO_FN void notify_box_messages(struct imap *s, struct notify_box *b, bool quiet)
 		(was.unseen != b->unseen ||
 		 ((s->enabled & IMAP_EN_CONDSTORE) && was.modseq != b->modseq));
 	if (messages || flags) {
-		put_status(s, b, messages);
+		put_status(s, b, messages, false);
 	}
 }
 
@@ -335,7 +335,8 @@ CO_FN void notify_box_begin(struct imap *s, struct notify_box *b, bool status)
 	notify_box_messages(s, b, true);
 	notify_box_notes(s, b, true);
 	if (status && b->counted && !is_selected(s, b)) {
-		put_status(s, b, true);
+		/* RFC 5465 3.1: with FlagChange also to who has not enabled CONDSTORE. */
+		put_status(s, b, true, b->events & NOTIFY_FLAGS);
 	}
 }
 
