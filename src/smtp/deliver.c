@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #include "base/rand.h"
-#include "io/spool.h"
+#include "mime/binary.h"
 #include "mime/header.h"
-#include "smtp/internal.h"
+#include "smtp/intake.h"
 
 #define META_MAX 512 /* kv.h, KV_META_MAX */
 
@@ -24,9 +24,11 @@ static const char not_now[] = "451 4.3.0 cannot take mail now, try again "
 
 struct job {
 	struct smtp_session *s;
-	struct spool *spool;
-	uint64_t body;	  /* offset of what follows the header in front */
-	struct buf front; /* trace fields and, for submission, the header */
+	struct spool *spool;	 /* the message as it is to be stored */
+	struct spool *converted; /* the same, where it is ours; or NULL */
+	struct smtp_header head; /* of what is in spool */
+	uint64_t body;		 /* offset of what follows the header in front */
+	struct buf front;	 /* trace fields and, for submission, the header */
 	char id[CONN_SID_MAX + 16];
 	struct store_writer *writer;
 	struct err err;
@@ -79,6 +81,50 @@ static void add_trace(struct job *j)
 	}
 	mime_date_format(clock_wall(), 0, text);
 	buf_printf(b, ";\r\n\t%s\r\n", text);
+}
+
+/* ---- binary ------------------------------------------------------------- */
+
+static int put_converted(void *arg, struct slice data)
+{
+	struct job *j = arg;
+
+	co_enter();
+	smtp_header_feed(&j->head, data);
+	return spool_write(j->converted, data, &j->err);
+}
+
+/*
+ * What the store keeps can be given to any client: binary parts of a
+ * BINARYMIME message become base64 (docs/adr/0075). NULL, or the reply.
+ */
+CO_FN static const char *convert(struct job *j, const struct smtp_intake *in)
+{
+	struct store *store = j->s->base.env->store;
+	const char *dir = store_tmp_dir(store);
+	struct mime_binary b = { .in = in->spool, .put = put_converted, .arg = j, .lines = true };
+	int r;
+
+	if (!(in->flags & (DOT_BARE_CR | DOT_BARE_LF | DOT_NUL))) {
+		return NULL;
+	}
+	j->head = (struct smtp_header){ 0 };
+	r = spool_new(dir ? dir : "/tmp", store_message_max(store), &j->converted);
+	r = r ? r : mime_binary_write(&b, &j->err);
+	j->spool = j->converted;
+	switch (r) {
+	case 0:
+		return j->head.too_big ? "552 5.3.4 message header too big" : NULL;
+	case -EILSEQ:
+		return "550 5.6.0 a bare CR, bare LF or NUL stands where no binary part is";
+	case -EMSGSIZE:
+		return "552 5.3.4 message too big";
+	case -ENOSPC:
+	case -EDQUOT:
+		return no_room;
+	default:
+		return not_now;
+	}
 }
 
 /* ---- submission --------------------------------------------------------- */
@@ -149,9 +195,9 @@ CO_FN static int read_header(struct job *j, char *p, size_t n)
 }
 
 /* Puts the fixed header in front; the spool then counts from the body on. */
-CO_FN static const char *prepare_submission(struct job *j, const struct smtp_header *head)
+CO_FN static const char *prepare_submission(struct job *j)
 {
-	size_t n = (size_t)head->len;
+	size_t n = (size_t)j->head.len;
 	char *p = malloc(n ? n : 1);
 	const char *no = not_now;
 
@@ -312,14 +358,14 @@ CO_FN static const char *hand_over(struct job *j)
 	return no;
 }
 
-CO_FN static const char *deliver(struct job *j, const struct smtp_header *head)
+CO_FN static const char *deliver(struct job *j, const struct smtp_intake *in)
 {
-	const char *no = NULL;
+	const char *no = convert(j, in);
 	int r;
 
 	add_trace(j);
-	if (j->s->role == SMTP_SUBMISSION) {
-		no = prepare_submission(j, head);
+	if (!no && j->s->role == SMTP_SUBMISSION) {
+		no = prepare_submission(j);
 	}
 	if (no) {
 		return no;
@@ -346,8 +392,7 @@ CO_FN static void log_result(struct job *j, const char *no)
 		 LOG_C("reason", j->err.code ? err_str(&j->err, text, sizeof(text)) : ""));
 }
 
-const char *smtp_deliver(struct smtp_session *s, struct spool *spool,
-			 const struct smtp_header *head, char *text, size_t cap)
+const char *smtp_deliver(struct smtp_session *s, struct smtp_intake *in, char *text, size_t cap)
 {
 	struct job *j = calloc(1, sizeof(*j));
 	const char *no;
@@ -356,15 +401,17 @@ const char *smtp_deliver(struct smtp_session *s, struct spool *spool,
 		return not_now;
 	}
 	j->s = s;
-	j->spool = spool;
+	j->spool = in->spool;
+	j->head = in->head;
 	buf_init(&j->front, SMTP_HEADER_MAX + SMTP_TRACE_MAX + 1024);
 	snprintf(j->id, sizeof(j->id), "%s.%u", s->base.conn.sid, s->mails);
-	no = deliver(j, head);
+	no = deliver(j, in);
 	log_result(j, no);
 	if (!no) {
 		snprintf(text, cap, "250 2.0.0 OK id=%s", j->id);
 	}
 	store_writer_free(&j->writer);
+	spool_free(&j->converted);
 	buf_fini(&j->front);
 	free(j);
 	return no ? no : text;

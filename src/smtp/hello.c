@@ -55,7 +55,8 @@ int smtp_ehlo(void *session, void *cmd)
 	s->esmtp = true;
 	conn_printf(c,
 		    "250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64 "\r\n"
-		    "250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n",
+		    "250-8BITMIME\r\n250-BINARYMIME\r\n250-CHUNKING\r\n"
+		    "250-ENHANCEDSTATUSCODES\r\n",
 		    s->base.env->hostname, smtp_message_max(s));
 	if (smtp_starttls_offered(s)) {
 		conn_write(c, S("250-STARTTLS\r\n"));

@@ -32,7 +32,8 @@ enum smtp_state {
 	SMTP_START = 1, /* no EHLO yet */
 	SMTP_READY = 2,
 	SMTP_MAIL = 4, /* sender known */
-	SMTP_RCPT = 8  /* and at least one recipient */
+	SMTP_RCPT = 8, /* and at least one recipient */
+	SMTP_BDAT = 16 /* and a first chunk of the message */
 };
 
 /* One mail transaction: from MAIL to its end, whatever that is. */
@@ -42,12 +43,15 @@ struct smtp_tx {
 	struct slice first; /* first accepted recipient */
 	bool smtputf8;
 	bool body_8bit;
+	bool binary;	    /* BODY=BINARYMIME */
 	uint64_t size;	    /* declared; 0 not */
 	unsigned n_rcpt;    /* accepted recipients */
 	uint64_t *accounts; /* each once; malloc'ed */
 	size_t n_accounts;
 	size_t cap_accounts;
-	struct table seen; /* accounts by number */
+	struct table seen;	    /* accounts by number */
+	struct smtp_intake *intake; /* BDAT: what has come so far; or NULL */
+	int64_t begun;		    /* its first chunk, clock_mono */
 };
 
 struct smtp_session {
@@ -63,8 +67,9 @@ struct smtp_session {
 	unsigned junk;
 	unsigned unknown;
 	unsigned auth_failures;
-	unsigned mails; /* transactions begun */
-	uint64_t bytes; /* of message data, all told */
+	unsigned mails;	  /* transactions begun */
+	uint64_t bytes;	  /* of message data, all told */
+	uint64_t dropped; /* octets of chunks that were refused */
 	char helo[SMTP_HELO_MAX + 1];
 	struct auth_identity id;
 	struct smtp_tx *tx; /* NULL outside a transaction */
@@ -115,14 +120,19 @@ void smtp_tx_free(struct smtp_tx **txp);
 /* data.c */
 CO_FN int smtp_data(void *session, void *cmd);
 
+/* bdat.c */
+CO_FN int smtp_bdat(void *session, void *cmd);
+
+/* intake.c: see intake.h */
+struct smtp_intake;
+
 /* deliver.c */
-struct spool;
 /*
- * Stamps what is in the spool and hands it to the store. Returns the whole
- * reply; it is in `text` (of cap bytes) where it carries the id. `head` is
- * what was seen of the header on the way in.
+ * What is complete in the spool: stamps it and hands it to the store. DATA
+ * and BDAT both end here. Returns the whole reply; it is in `text` (of cap
+ * bytes) where it carries the id.
  */
-CO_FN const char *smtp_deliver(struct smtp_session *s, struct spool *spool,
-			       const struct smtp_header *head, char *text, size_t cap);
+CO_FN const char *smtp_deliver(struct smtp_session *s, struct smtp_intake *in, char *text,
+			       size_t cap);
 
 #endif

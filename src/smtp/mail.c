@@ -13,6 +13,7 @@ struct mail_params {
 	uint64_t size;
 	bool has_size, has_body, has_auth;
 	bool body_8bit;
+	bool binary;
 	bool smtputf8;
 };
 
@@ -35,7 +36,9 @@ static const char *take_param(const struct smtp_session *s, const struct smtp_pa
 		m->has_size = true;
 	} else if (slice_ieq(p->name, S("BODY"))) {
 		m->body_8bit = slice_ieq(p->value, S("8BITMIME"));
-		if (m->has_body || (!m->body_8bit && !slice_ieq(p->value, S("7BIT")))) {
+		m->binary = slice_ieq(p->value, S("BINARYMIME"));
+		if (m->has_body ||
+		    (!m->body_8bit && !m->binary && !slice_ieq(p->value, S("7BIT")))) {
 			return bad;
 		}
 		m->has_body = true;
@@ -136,6 +139,7 @@ CO_FN static int begin(struct smtp_session *s, const struct smtp_path *p,
 	tx->from = arena_dup(&tx->arena, p->addr);
 	tx->smtputf8 = m->smtputf8;
 	tx->body_8bit = m->body_8bit;
+	tx->binary = m->binary;
 	tx->size = m->size;
 	if (arena_err(&tx->arena)) {
 		smtp_reset(s);

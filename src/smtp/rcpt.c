@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "smtp/internal.h"
+#include "smtp/intake.h"
 
 #define ROUTE_ARENA_MAX (1u << 20)
 
@@ -16,6 +16,7 @@ void smtp_tx_free(struct smtp_tx **txp)
 	if (tx) {
 		arena_fini(&tx->arena);
 		table_fini(&tx->seen);
+		smtp_intake_free(&tx->intake);
 		free(tx->accounts);
 		free(tx);
 	}

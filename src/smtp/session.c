@@ -68,6 +68,8 @@ CO_FN static void wrong_state(struct smtp_session *s, const struct verb *v)
 {
 	if (s->state == SMTP_START) {
 		smtp_reply(s, "503 5.5.1 say EHLO or HELO first");
+	} else if (s->state == SMTP_BDAT) {
+		smtp_reply(s, "503 5.5.1 within a message only BDAT and RSET");
 	} else if (v->states & SMTP_READY) {
 		smtp_reply(s, "503 5.5.1 not within a mail transaction");
 	} else {
@@ -100,7 +102,9 @@ CO_FN static void run_command(struct smtp_session *s, struct slice line)
 		return;
 	}
 	s->spoke = true;
-	if (line.n > (v->max_line ? v->max_line : SMTP_LINE_MAX)) {
+	if (v->run == smtp_bdat && line.n > SMTP_LINE_MAX) {
+		smtp_bye(s, "500 5.5.2 line too long, goodbye");
+	} else if (line.n > (v->max_line ? v->max_line : SMTP_LINE_MAX)) {
 		smtp_reply(s, "500 5.5.2 line too long");
 	} else if ((v->flags & VERB_LAST) && conn_has_input(&s->base.conn)) {
 		smtp_bye(s, "554 5.5.0 no commands may be sent ahead of this "
@@ -142,6 +146,19 @@ CO_FN static void input_ended(struct smtp_session *s, int r)
 	}
 }
 
+/* Behind a BDAT that is none, nobody knows what is a command (SM-12). */
+CO_FN static void bad_line(struct smtp_session *s, struct slice line)
+{
+	static const char text[] = "500 5.5.2 lines must end in CRLF and hold no bare CR, LF or "
+				   "NUL";
+
+	if (slice_istarts(line, S("BDAT"))) {
+		smtp_bye(s, text);
+	} else {
+		smtp_reply(s, text);
+	}
+}
+
 CO_FN static void serve_line(struct smtp_session *s)
 {
 	struct conn *c = &s->base.conn;
@@ -163,8 +180,7 @@ CO_FN static void serve_line(struct smtp_session *s)
 		smtp_reply(s, "500 5.5.2 line too long");
 		break;
 	case CONN_BADLINE:
-		smtp_reply(s, "500 5.5.2 lines must end in CRLF and hold no "
-			      "bare CR, LF or NUL");
+		bad_line(s, line);
 		break;
 	default:
 		input_ended(s, r);

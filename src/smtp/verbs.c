@@ -1,12 +1,12 @@
 /*
- * The table of SMTP commands (RFC 5321 4.1.1, 3207, 4954): where each is
+ * The table of SMTP commands (RFC 5321 4.1.1, 3030, 3207, 4954): where each is
  * allowed, what must end a pipelined group (RFC 2920 3.1), how long its line
  * may be. session.c dispatches from it, HELP prints it.
  */
 #include "base/err.h"
 #include "smtp/internal.h"
 
-#define ANY (SMTP_START | SMTP_READY | SMTP_MAIL | SMTP_RCPT)
+#define ANY (SMTP_START | SMTP_READY | SMTP_MAIL | SMTP_RCPT | SMTP_BDAT)
 #define GREETED (SMTP_READY | SMTP_MAIL | SMTP_RCPT)
 
 static const struct verb table[] = {
@@ -16,10 +16,12 @@ static const struct verb table[] = {
 	{ S("AUTH"), SMTP_READY, VERB_LAST, SMTP_SASL_MAX, smtp_auth,
 	  "AUTH mechanism [initial-response]" },
 	{ S("MAIL"), SMTP_READY, 0, SMTP_PARAM_LINE_MAX, smtp_mail,
-	  "MAIL FROM:<address> [SIZE=n] [BODY=8BITMIME] [SMTPUTF8]" },
+	  "MAIL FROM:<address> [SIZE=n] [BODY=type] [SMTPUTF8]" },
 	{ S("RCPT"), SMTP_MAIL | SMTP_RCPT, 0, SMTP_PARAM_LINE_MAX, smtp_rcpt,
 	  "RCPT TO:<address>" },
 	{ S("DATA"), SMTP_MAIL | SMTP_RCPT, VERB_LAST, 0, smtp_data, "DATA" },
+	/* Wherever it comes: its chunk must be taken off the line. */
+	{ S("BDAT"), ANY, 0, 0, smtp_bdat, "BDAT size [LAST]" },
 	{ S("RSET"), ANY, 0, 0, smtp_rset, "RSET" },
 	{ S("NOOP"), ANY, VERB_LAST, 0, smtp_noop, "NOOP [text]" },
 	{ S("VRFY"), ANY, VERB_LAST, 0, smtp_vrfy, "VRFY address" },
