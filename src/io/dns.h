@@ -19,10 +19,11 @@
 #include "co/co.h"
 #include "io/listen.h"
 
-#define DNS_NAME_MAX 253     /* of a name as text, without the last dot */
-#define DNS_LABEL_MAX 63     /* RFC 1035 2.3.4 */
-#define DNS_RECORDS_MAX 1000 /* of one answer; more are left out */
-#define DNS_TIMEOUT_MS 10000 /* of one question, when the caller says none */
+#define DNS_NAME_MAX 253		/* of a name as text, without the last dot */
+#define DNS_LABEL_MAX 63		/* RFC 1035 2.3.4 */
+#define DNS_TEXT_MAX (4 * DNS_NAME_MAX) /* of a name with odd octets as \DDD */
+#define DNS_RECORDS_MAX 1000		/* of one answer; more are left out */
+#define DNS_TIMEOUT_MS 10000		/* of one question, when the caller says none */
 
 enum dns_type {
 	DNS_A = 1,
@@ -77,6 +78,18 @@ CO_FN int dns_query(struct dns *d, struct slice name, enum dns_type type, int64_
 /* Sets NULL; accepts NULL. Nobody may be asking any more. */
 void dns_free(struct dns **dp);
 
+/*
+ * What dns_query makes of a name: the form that dns_ops.query gets, appended
+ * to out (at most DNS_TEXT_MAX). 0, -EINVAL (as dns_query; nothing added), or
+ * out's error.
+ */
+int dns_name_text(struct slice name, struct buf *out);
+/* One label in that form, appended to out. */
+void dns_label_text(struct slice label, struct buf *out);
+/* A name in that form (a final dot is allowed, "." is the root) as wire octets
+ * appended to out. 0, -EINVAL (nothing added), or out's error. */
+int dns_name_wire(struct slice text, struct buf *out);
+
 /* ---- resolvers ---------------------------------------------------------- */
 
 struct dns_opts {
@@ -95,11 +108,18 @@ struct dns_opts {
  */
 int dns_unbound_new(const struct dns_opts *o, struct dns **out, struct err *e);
 
-/* For tests: a table in memory; what is not in it is NXDOMAIN. */
+/* For tests: a table in memory, used by one thread; what is not in it is
+ * NXDOMAIN. Every question yields once. */
 int dns_mem_new(struct dns **out);
 /* Adds one record (wire form; copied). Names compare as the DNS does: without
- * case. 0 or -ENOMEM. */
+ * case; odd octets in them are \DDD. 0 or -ENOMEM. */
 int dns_mem_add(struct dns *d, const char *name, enum dns_type type, struct slice rdata);
+/*
+ * The same with the record as people write it: an address; a name (CNAME, NS,
+ * PTR); "10 mail.example" (MX); any text (TXT, cut into strings as needed). 0,
+ * -ENOMEM, -EINVAL (also for other types).
+ */
+int dns_mem_text(struct dns *d, const char *name, enum dns_type type, const char *value);
 /* Questions for this name and type (type 0: any) end so, instead of what was
  * added. */
 int dns_mem_fail(struct dns *d, const char *name, enum dns_type type, enum dns_result result);
@@ -109,7 +129,7 @@ size_t dns_mem_count(const struct dns *d);
 /* ---- reading RDATA: every function is safe on any octets ------------------ */
 
 /* An uncompressed wire name as text (\DDD for odd octets, "." for the root)
- * appended to out. The octets used, or 0: damaged. */
+ * appended to out. The octets used, or 0: damaged (nothing added). */
 size_t dns_rdata_name(struct slice rdata, struct buf *out);
 /* A (4 octets) or AAAA (16). 0 or -EINVAL. Port 0. */
 int dns_rdata_addr(enum dns_type type, struct slice rdata, struct net_addr *out);
