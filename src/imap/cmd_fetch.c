@@ -74,6 +74,7 @@ CO_FN static int fetch_one(struct fetch *f, uint32_t seq, bool marked)
 	struct imap *s = f->cmd->s;
 	struct fetch_msg m = { .seq = seq };
 	struct mime_tree tree;
+	bool tells = (f->needs & FETCH_TELLS) || marked;
 	int r;
 
 	m.expunged = store_view_msg(s->view, seq, &m.m) != STORE_OK;
@@ -81,6 +82,9 @@ CO_FN static int fetch_one(struct fetch *f, uint32_t seq, bool marked)
 	get_tree(f, &m, &tree);
 	if (!answerable(f, &m)) {
 		return 0;
+	}
+	if (tells) {
+		imap_view_flags_for(s, &f->cmd->arena, &m.m.flags);
 	}
 	imap_put_fetch(s, &f->line, seq, m.m.uid);
 	r = put_items(f, &m, marked);
@@ -92,7 +96,7 @@ CO_FN static int fetch_one(struct fetch *f, uint32_t seq, bool marked)
 		return f->line.err;
 	}
 	fetch_flush(f);
-	if (!m.expunged && ((f->needs & FETCH_TELLS) || marked)) {
+	if (!m.expunged && tells) {
 		store_view_told(s->view, seq, m.m.modseq);
 	}
 	return 0;

@@ -257,8 +257,11 @@ CO_FN void imap_vanished_end(struct imap_vanished *v);
 
 /* Announces what changed since. STORE_OK, STORE_GONE (a BYE was said). */
 CO_FN int imap_view_sync(struct imap *s, struct arena *a, bool expunges, bool with_uid);
-/* "* FLAGS" and PERMANENTFLAGS. */
+/* "* FLAGS" and PERMANENTFLAGS; the view knows what was told. */
 CO_FN void imap_view_flags(struct imap *s, struct arena *a);
+/* The same, if flags has a keyword that this client was not told of: to be
+ * called before a FETCH that shows them. */
+CO_FN void imap_view_flags_for(struct imap *s, struct arena *a, const struct store_flags *flags);
 /* Leaves the selected mailbox, if any; state is authenticated then. */
 void imap_unselect(struct imap *s);
 /* What '*' stands for: the highest number or UID; 0 in an empty view. */

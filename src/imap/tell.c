@@ -86,6 +86,9 @@ CO_FN int imap_tell(struct imap_tell *t, uint32_t seq, unsigned what)
 	    imap_keywords(s, t->a, &t->names, &t->n_names) != 0) {
 		return 0;
 	}
+	if (what & IMAP_TELL_FLAGS) {
+		imap_view_flags_for(s, t->a, &m.flags);
+	}
 	buf_reset(&t->line);
 	imap_put_fetch(s, &t->line, seq, m.uid);
 	put_items(t, seq, &m, what);

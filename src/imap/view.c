@@ -65,6 +65,7 @@ CO_FN void imap_view_flags(struct imap *s, struct arena *a)
 	if (store_keywords(s->mbox, a, &names, &n) != STORE_OK) {
 		n = 0;
 	}
+	store_view_keywords_told(s->view, (unsigned)n);
 	for (size_t i = 0; i < n; i++) {
 		buf_addc(&words, ' ');
 		buf_add(&words, names[i]);
@@ -76,6 +77,15 @@ CO_FN void imap_view_flags(struct imap *s, struct arena *a)
 	s->rights_told = selected_rights(s);
 	put_permanent(s, buf_slice(&words), n);
 	buf_fini(&words);
+}
+
+CO_FN void imap_view_flags_for(struct imap *s, struct arena *a, const struct store_flags *flags)
+{
+	unsigned known = store_view_keywords(s->view);
+
+	if (known < STORE_KEYWORDS_MAX && (flags->keywords >> known) != 0) {
+		imap_view_flags(s, a);
+	}
 }
 
 /* EXPUNGE, highest number first; or VANISHED, to clients that know it

@@ -304,6 +304,14 @@ int store_view_sync(struct store_view *v, bool expunges, struct arena *arena,
 /* The client knows the flags of this message as they were at modseq (as
  * store_view_msg gave them). */
 void store_view_told(struct store_view *v, uint32_t seq, uint64_t modseq);
+/*
+ * How many keywords of the mailbox (names[0..n-1] of store_keywords) the
+ * client knows; those with a number from there on were never named to it.
+ */
+unsigned store_view_keywords(const struct store_view *v);
+/* The client was told of the first n by the caller; the next sync leaves them
+ * out. */
+void store_view_keywords_told(struct store_view *v, unsigned n);
 /* Is there anything store_view_sync would report? */
 bool store_view_stale(const struct store_view *v);
 /* Did the mailbox change since the last sync, also without anything to

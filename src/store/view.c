@@ -620,6 +620,17 @@ int store_view_sync(struct store_view *v, bool expunges, struct arena *arena,
 	return STORE_OK;
 }
 
+unsigned store_view_keywords(const struct store_view *v)
+{
+	return v->kw_n;
+}
+
+void store_view_keywords_told(struct store_view *v, unsigned n)
+{
+	assert(n <= v->m->kw_n);
+	v->kw_n = n;
+}
+
 static bool flags_stale(struct store_view *v)
 {
 	size_t at = 0;

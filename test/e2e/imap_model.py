@@ -158,7 +158,7 @@ class Session:
         self.readonly = False
         self.view, self.told, self.recent, self.not_recent = [], {}, set(), set()
         self.modtold, self.touched = {}, {}
-        self.listed, self.unlisted = set(), set()
+        self.listed = set()
         self.top = 0
         self.high_seen = 0
         self.saved = []
@@ -294,7 +294,10 @@ class Session:
             raise Wrong(f"{r!r}: at least {low}, not {sorted(self.not_recent)}")
 
     def on_flags(self, r, ctx):
-        self.listed = set(flag_set(r.args[0]))
+        flags = set(flag_set(r.args[0]))
+        if not ctx.selecting and not self.listed < flags:
+            raise Wrong(f"{r!r}: not asked for, and no news")
+        self.listed = flags
 
     def on_fetch(self, r, ctx):
         if self.uidonly:
@@ -354,8 +357,8 @@ class Session:
         """Holds told flags against the true ones. Were they news?"""
         recent = RECENT in flags
         flags -= {RECENT}
-        unknown = {f for f in flags if f not in self.listed}
-        self.unlisted |= unknown
+        if not flags <= self.listed:
+            raise Wrong(f"{r!r}: {sorted(flags - self.listed)} must be in FLAGS before")
         if self.rev2 and recent:
             raise Wrong(f"{r!r}: there is no \\Recent in IMAP4rev2")
         if not self.rev2:
@@ -400,8 +403,6 @@ class Session:
         return reply, ctx
 
     def must_know(self, expunges=True):
-        if not self.unlisted <= self.listed:
-            raise Wrong(f"{self}: {self.unlisted} was never in FLAGS")
         if self.box and not self.box.dead and not self.in_sync(expunges):
             raise Wrong(f"{self}: was not told: {self.why_not()}")
 

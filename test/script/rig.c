@@ -298,6 +298,7 @@ CO_FN static int on_message(struct rig *r, int who, struct slice args, bool expu
 {
 	struct slice box = slice_split(&args, ' ');
 	struct slice num = slice_split(&args, ' ');
+	struct slice bits = slice_split(&args, ' '); /* then a keyword, or nothing */
 	struct store_account *a = NULL;
 	struct store_mailbox *m = NULL;
 	struct store_flags f = { 0 };
@@ -305,7 +306,7 @@ CO_FN static int on_message(struct rig *r, int who, struct slice args, bool expu
 	uint32_t uid, flags = 0;
 	size_t removed;
 
-	if (slice_u32(num, &uid) != 0 || (!expunge && slice_u32(args, &flags) != 0)) {
+	if (slice_u32(num, &uid) != 0 || (!expunge && slice_u32(bits, &flags) != 0)) {
 		return -EINVAL;
 	}
 	f.system = flags;
@@ -314,6 +315,7 @@ CO_FN static int on_message(struct rig *r, int who, struct slice args, bool expu
 	if (expunge) {
 		MUST(store_expunge(m, &uid, 1, false, &removed, &e));
 	} else {
+		MUST(store_keyword_bits(m, &args, args.n > 0, true, &f.keywords));
 		MUST(store_flags_change(m, &uid, 1, STORE_FLAGS_SET, f, &e));
 	}
 	store_mailbox_close(&m);
