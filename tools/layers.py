@@ -20,6 +20,7 @@ ALLOWED = {
     "io": {"base", "co"},
     "mime": FLOOR,
     "kv": FLOOR,
+    "trace": FLOOR | {"kv"},
     "line": FLOOR,
     "store": FLOOR | {"mime", "kv"},
     "auth": FLOOR | {"mime", "kv", "store"},
@@ -28,7 +29,7 @@ ALLOWED = {
     "cli": None,
 }
 for protocol in PROTOCOLS:
-    ALLOWED[protocol] = FLOOR | {"mime", "line", "store", "auth", "trust"}
+    ALLOWED[protocol] = FLOOR | {"mime", "line", "store", "auth", "trust", "trace"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
