@@ -257,7 +257,8 @@ static void header_op(struct search_op *op)
 	static const struct slice names[] = { S("FROM"), S("TO"), S("CC"), S("BCC"), S("SUBJECT") };
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		if (slice_ieq(op->name, names[i]) && slice_chr(op->text, '\n') == SIZE_MAX) {
+		if (slice_ieq(op->name, names[i]) && slice_chr(op->text, '\n') == SIZE_MAX &&
+		    slice_chr(op->text, '\r') == SIZE_MAX) {
 			op->kind = SEARCH_FIELD;
 			op->field = (enum search_field)i;
 		}
@@ -330,6 +331,8 @@ static void key_args(struct parser *p, const struct key *k, struct search_op *op
 		op->text = folded(p);
 		op->kind = SEARCH_HEADER;
 		header_op(op);
+		/* RFC 3501 6.4.4: in the envelope's field */
+		op->addresses = op->kind == SEARCH_FIELD && op->field != SEARCH_SUBJECT;
 		break;
 	case ARG_TEXT:
 		op->text = folded(p);

@@ -75,6 +75,7 @@ struct search_op {
 	enum search_field field;
 	bool want;
 	bool fuzzy;
+	bool addresses; /* SEARCH_FIELD: in those as ENVELOPE has them too */
 	uint64_t number;
 	int64_t days;
 	struct slice name;

@@ -61,7 +61,7 @@ void search_look_end(struct search_look *l)
 
 /* ---- summaries ----------------------------------------------------------------- */
 
-static struct slice field_of(const struct store_summary *s, enum search_field f)
+static struct slice whole_field(const struct store_summary *s, enum search_field f)
 {
 	switch (f) {
 	case SEARCH_FROM:
@@ -75,6 +75,14 @@ static struct slice field_of(const struct store_summary *s, enum search_field f)
 	default:
 		return s->subject;
 	}
+}
+
+/* With addresses, or without. */
+static struct slice field_of(const struct store_summary *s, const struct search_op *op)
+{
+	struct slice all = whole_field(s, op->field);
+
+	return op->addresses ? all : slice_sub(all, 0, slice_chr(all, '\r'));
 }
 
 /* 100: the text as it is; SCORE_WORDS: a fuzzy key's words; 0: no. */
@@ -104,7 +112,7 @@ bool search_summary_leaf(const struct search_op *op, const struct store_summary 
 			 unsigned char *score_out)
 {
 	if (op->kind == SEARCH_FIELD) {
-		*score_out = field_score(op, field_of(s, op->field));
+		*score_out = field_score(op, field_of(s, op));
 		return *score_out > 0;
 	}
 	*score_out = 100;
@@ -197,10 +205,14 @@ static bool sent_leaf(const struct search_look *l, const struct search_op *op)
 }
 
 /* Takes off what a header has. */
-static void header_needles(struct slice header, struct slice name, struct needles *w)
+static void header_needles(struct slice header, struct slice name, bool addresses,
+			   struct needles *w)
 {
 	for (size_t i = 0; i < w->n;) {
-		if (mime_header_match(header, name, w->v[i])) {
+		bool has = addresses ? mime_address_match(header, name, w->v[i])
+				     : mime_header_match(header, name, w->v[i]);
+
+		if (has) {
 			drop(w, i);
 		} else {
 			i++;
@@ -216,7 +228,7 @@ CO_FN static bool header_leaf(struct search_look *l, const struct search_op *op)
 		return false;
 	}
 	needles_init(&w, op);
-	header_needles(buf_slice(&l->header), op->name, &w);
+	header_needles(buf_slice(&l->header), op->name, op->addresses, &w);
 	return w.n == 0;
 }
 
@@ -301,7 +313,7 @@ CO_FN static void any_body(struct search_look *l, struct needles *w)
 	for (const struct mime_part *p = l->tree.root; p && w->n > 0; p = next_part(p)) {
 		if (p->kind == MIME_MESSAGE && p->children) {
 			if (part_header(l, p->children, &inner)) {
-				header_needles(buf_slice(&inner), S(""), w);
+				header_needles(buf_slice(&inner), S(""), false, w);
 			}
 		} else if (p->kind == MIME_LEAF && mime_part_is_text(p)) {
 			body_needles(l, p, w);
@@ -319,7 +331,7 @@ CO_FN static bool text_leaf(struct search_look *l, const struct search_op *op)
 	}
 	needles_init(&w, op);
 	if (op->kind == SEARCH_TEXT && need_header(l)) {
-		header_needles(buf_slice(&l->header), S(""), &w);
+		header_needles(buf_slice(&l->header), S(""), false, &w);
 	}
 	if (w.n > 0) {
 		any_body(l, &w);

@@ -21,6 +21,8 @@
 #define STEP MIME_TEXT_STEP
 #define PIECE (4 * STEP) /* text folded at once */
 #define PIECE_MAX (1u << 20)
+#define ADDRESS_NEAR 4096u		      /* an address stands so far behind the one before */
+#define ADDRESS_ARENA (16u * MIME_HEADER_MAX) /* addresses of one field */
 
 struct mime_text {
 	struct codec codec;
@@ -297,6 +299,71 @@ bool mime_header_match(struct slice header, struct slice name, struct slice fold
 			continue;
 		}
 		if (folded_needle.n == 0 || text_has(name.n ? f.body : f.raw, folded_needle)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- addresses ------------------------------------------------------------- */
+
+/* mailbox@host, decoded and folded, in *out (reset). */
+static void one_address(const struct mime_addr *ad, struct buf *raw, struct buf *out)
+{
+	buf_reset(raw);
+	buf_reset(out);
+	buf_add(raw, ad->mailbox);
+	if (ad->host.n) {
+		buf_addc(raw, '@');
+		buf_add(raw, ad->host);
+	}
+	mime_header_text(buf_slice(raw), out);
+}
+
+void mime_address_text(const struct mime_addr *first, struct slice text, struct buf *out)
+{
+	struct buf raw = BUF_INIT(2 * MIME_HEADER_MAX);
+	struct buf folded = BUF_INIT(out->max);
+
+	for (const struct mime_addr *ad = first; ad; ad = ad->next) {
+		one_address(ad, &raw, &folded);
+		struct slice near = slice_sub(text, 0, ADDRESS_NEAR + folded.n);
+		size_t at = slice_find(near, buf_slice(&folded));
+
+		if (at != SIZE_MAX) {
+			text = slice_from(text, at + folded.n);
+		} else if (folded.n) {
+			buf_add(out, buf_slice(&folded));
+			buf_addc(out, '\n');
+		}
+	}
+	buf_fini(&raw);
+	buf_fini(&folded);
+}
+
+static bool address_has(struct slice body, struct slice needle)
+{
+	struct buf text = BUF_INIT(body.n * 48 + 64);
+	struct arena a;
+	bool found;
+
+	arena_init(&a, ADDRESS_ARENA);
+	mime_address_text(mime_addr_parse(body, &a), S(""), &text);
+	found = slice_find(buf_slice(&text), needle) != SIZE_MAX;
+	arena_fini(&a);
+	buf_fini(&text);
+	return found;
+}
+
+bool mime_address_match(struct slice header, struct slice name, struct slice folded_needle)
+{
+	struct mime_field f;
+
+	if (mime_header_match(header, name, folded_needle)) {
+		return true;
+	}
+	while (mime_field_next(&header, &f)) {
+		if (slice_ieq(f.name, name) && address_has(f.body, folded_needle)) {
 			return true;
 		}
 	}

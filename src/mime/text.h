@@ -58,4 +58,17 @@ bool mime_part_is_text(const struct mime_part *part);
  * folding? name empty: any field, whole line; else only bodies of `name`. */
 bool mime_header_match(struct slice header, struct slice name, struct slice folded_needle);
 
+/*
+ * What SEARCH FROM and the like look in beside a field's body: its addresses
+ * as ENVELOPE has them (RFC 3501 6.4.4), "mailbox@host" (a group: its name)
+ * without quotes, comments and folding; decoded and folded. text is the
+ * field's body as mime_header_text gives it: an address that stands there as
+ * it is is left out as a rule. Each is added to out with a "\n" behind it
+ * (no text of a header holds one). first: mime_addr_parse of the body.
+ */
+void mime_address_text(const struct mime_addr *first, struct slice text, struct buf *out);
+/* As mime_header_match, of one or more fields of that name, and of their
+ * addresses. */
+bool mime_address_match(struct slice header, struct slice name, struct slice folded_needle);
+
 #endif

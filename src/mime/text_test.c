@@ -130,6 +130,56 @@ static void test_headers(void **state)
 	assert_false(header_has(h, "", "body"));
 }
 
+static bool address_has(const char *header, const char *name, const char *needle)
+{
+	return mime_address_match(slice_cstr(header), slice_cstr(name), slice_cstr(needle));
+}
+
+/* RFC 3501 6.4.4: in the envelope structure's field. */
+static void test_addresses(void **state)
+{
+	static const char h[] = "From: <user-from (comment)@ (comment) domain.org>\r\n"
+				"To: \"a \\\"b\"@X.test, Team: c\r\n .d@ x.test (C), (y) e@f;\r\n"
+				"Cc: nobody\r\nTo: g (z) @ h\r\n\r\nCc: i(j)@k\r\n";
+
+	(void)state;
+	assert_true(address_has(h, "from", "user-from@domain.org"));
+	assert_true(address_has(h, "FROM", "r-from@dom"));
+	assert_true(address_has(h, "from", "(comment)@"));
+	assert_false(header_has(h, "from", "user-from@domain.org"));
+	assert_true(address_has(h, "to", "a \"b@x.test"));
+	assert_true(address_has(h, "to", "c.d@x.test"));
+	assert_true(address_has(h, "to", "e@f"));
+	assert_true(address_has(h, "to", "g@h"));
+	assert_false(address_has(h, "to", "e@fg@h"));
+	assert_true(address_has(h, "cc", "nobody"));
+	assert_true(address_has(h, "cc", ""));
+	assert_false(address_has(h, "cc", "nobody@"));
+	assert_false(address_has(h, "cc", "i@k"));
+	assert_false(address_has(h, "bcc", ""));
+}
+
+/* What stands there as it is is not said again. */
+static void test_address_text(void **state)
+{
+	struct slice body = S("A@B.test, c (x) @d, Group: A@b.test, =?utf-8?q?=C3=84?=@e;");
+	struct buf text = BUF_INIT(4096);
+	struct buf out = BUF_INIT(4096);
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, 1 << 20);
+	mime_header_text(body, &text);
+	mime_address_text(mime_addr_parse(body, &a), buf_slice(&text), &out);
+	assert_true(slice_eq(buf_slice(&out), S("c@d\n")));
+	buf_reset(&out);
+	mime_address_text(NULL, buf_slice(&text), &out);
+	assert_int_equal(out.n, 0);
+	arena_fini(&a);
+	buf_fini(&text);
+	buf_fini(&out);
+}
+
 static void test_is_text(void **state)
 {
 	static const struct {
@@ -159,9 +209,10 @@ static void test_is_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),	 cmocka_unit_test(test_borders),
-		cmocka_unit_test(test_no_ascii), cmocka_unit_test(test_headers),
-		cmocka_unit_test(test_is_text),
+		cmocka_unit_test(test_cases),	     cmocka_unit_test(test_borders),
+		cmocka_unit_test(test_no_ascii),     cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_is_text),	     cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_address_text),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

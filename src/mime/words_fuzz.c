@@ -130,6 +130,8 @@ static void fuzz_match(struct slice in)
 	if (utf8_fold(&folded, needle) == 0 && mime_parse(in, &a, &t) == 0) {
 		check(find(&t, in, in.n + 1, buf_slice(&folded)) ==
 		      find(&t, in, 5, buf_slice(&folded)));
+		check(!mime_header_match(in, S("to"), buf_slice(&folded)) ||
+		      mime_address_match(in, S("to"), buf_slice(&folded)));
 		mime_header_match(in, S(""), buf_slice(&folded));
 		check(!mime_header_match(in, S("x-none-such"), buf_slice(&folded)) ||
 		      slice_ifind(in, S("x-none-such")) != SIZE_MAX);

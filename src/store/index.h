@@ -15,7 +15,7 @@
 #include "store/impl.h"
 #include "store/text.h"
 
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
 #define INDEX_BLOCK 56000u		/* bytes of a dictionary or postings row */
 #define INDEX_DOCS_MAX 65536u		/* messages of one segment */
 #define INDEX_SEGMENT_MAX (96u << 20)	/* bytes of one segment that is merged */

@@ -3,11 +3,13 @@
  * ids and the base subject as threading and sorting want them (RFC 5256),
  * names as people see them (RFC 5957). Pure but for the arena.
  *
- * The field bodies go the same way as mime_header_match goes, so that a
- * needle is in the summary exactly if it is in the field. Called by summary.c.
+ * The field bodies go the same way as mime_header_match goes, and addresses
+ * that of mime_address_match, so that a needle is in the summary exactly if it
+ * is in the field. Called by summary.c.
  */
 #include "mime/header.h"
 #include "mime/subject.h"
+#include "mime/text.h"
 #include "store/summary.h"
 
 #define ID_MAX 1000  /* bytes of one message id; longer ones are none */
@@ -19,6 +21,7 @@ struct make {
 	struct arena *a;
 	struct buf one, two; /* scratch */
 	struct buf whole[WHOLES];
+	struct buf addrs[WHOLES]; /* of the fields that have any */
 	bool present[WHOLES];
 	struct slice decoded_subject;
 	struct slice in_reply_to, references; /* raw bodies */
@@ -60,14 +63,18 @@ static struct slice decoded_folded(struct make *k, struct slice body)
 	return folded(k, d);
 }
 
-/* Joined by "\n" to what is there. */
-static void add_field(struct make *k, enum whole w, struct slice body)
+/* Joined by "\n" to what is there; what was added. */
+static struct slice add_field(struct make *k, enum whole w, struct slice body)
 {
+	size_t at;
+
 	if (k->present[w]) {
 		buf_addc(&k->whole[w], '\n');
 	}
 	k->present[w] = true;
+	at = k->whole[w].n;
 	utf8_fold(&k->whole[w], decode(k, body));
+	return slice_from(buf_slice(&k->whole[w]), at);
 }
 
 /* To the arena; absent fields have no bytes. */
@@ -77,11 +84,17 @@ static void take_wholes(struct make *k)
 	struct slice *to[WHOLES] = { &s->from, &s->to, &s->cc, &s->bcc, &s->subject };
 
 	for (int w = 0; w < WHOLES; w++) {
+		if (k->addrs[w].n) {
+			buf_addc(&k->whole[w], '\r');
+			buf_add(&k->whole[w], buf_slice(&k->addrs[w]));
+		}
+		k->err = k->err ? k->err : k->addrs[w].err;
 		k->err = k->err ? k->err : k->whole[w].err;
 		if (k->present[w]) {
 			*to[w] = arena_dup(k->a, buf_slice(&k->whole[w]));
 		}
 		buf_fini(&k->whole[w]);
+		buf_fini(&k->addrs[w]);
 	}
 }
 
@@ -102,16 +115,16 @@ static struct slice display(struct make *k, const struct mime_addr *ad)
 	return decoded_folded(k, plain);
 }
 
-/* Of the first address of the first field of that name. */
-static void addresses(struct make *k, struct slice body, struct slice *sort, struct slice *shown)
+/* A field of addresses; sort and shown (or NULL) are of the first address of the
+ * first field of that name. */
+static void addresses(struct make *k, enum whole w, struct slice body, struct slice *sort,
+		      struct slice *shown)
 {
-	struct mime_addr *ad;
+	struct slice text = add_field(k, w, body);
+	struct mime_addr *ad = mime_addr_parse(body, k->a);
 
-	if (sort->p) {
-		return;
-	}
-	ad = mime_addr_parse(body, k->a);
-	if (!ad) {
+	mime_address_text(ad, text, &k->addrs[w]);
+	if (!ad || !sort || sort->p) {
 		return;
 	}
 	*sort = decoded_folded(k, ad->mailbox);
@@ -239,16 +252,13 @@ static void field(struct make *k, const struct mime_field *f)
 	struct store_summary *s = k->s;
 
 	if (slice_ieq(f->name, S("from"))) {
-		add_field(k, W_FROM, f->body);
-		addresses(k, f->body, &s->sort_from, &s->display_from);
+		addresses(k, W_FROM, f->body, &s->sort_from, &s->display_from);
 	} else if (slice_ieq(f->name, S("to"))) {
-		add_field(k, W_TO, f->body);
-		addresses(k, f->body, &s->sort_to, &s->display_to);
+		addresses(k, W_TO, f->body, &s->sort_to, &s->display_to);
 	} else if (slice_ieq(f->name, S("cc"))) {
-		add_field(k, W_CC, f->body);
-		addresses(k, f->body, &s->sort_cc, NULL);
+		addresses(k, W_CC, f->body, &s->sort_cc, NULL);
 	} else if (slice_ieq(f->name, S("bcc"))) {
-		add_field(k, W_BCC, f->body);
+		addresses(k, W_BCC, f->body, NULL, NULL);
 	} else if (slice_ieq(f->name, S("subject"))) {
 		subject(k, f->body);
 	} else if (slice_ieq(f->name, S("date"))) {
@@ -286,6 +296,7 @@ int summary_make(struct slice header, uint32_t uid, const unsigned char guid[16]
 	buf_init(&k.two, SUMMARY_TEXT_MAX);
 	for (int w = 0; w < WHOLES; w++) {
 		buf_init(&k.whole[w], SUMMARY_TEXT_MAX);
+		buf_init(&k.addrs[w], SUMMARY_TEXT_MAX);
 	}
 	while (mime_field_next(&header, &f)) {
 		field(&k, &f);

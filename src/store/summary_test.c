@@ -1,6 +1,7 @@
 /* Summaries: what is in them, and that they agree with the messages. */
 #include "store/test_util.h"
 
+#include "mime/text.h"
 #include "store/summary.h"
 #include "store/text.h"
 
@@ -114,6 +115,20 @@ static void test_absent(void **state)
 	assert_memory_equal(t.thread, "0123456789abcdef", 16);
 }
 
+/* RFC 3501 6.4.4: addresses as ENVELOPE has them, where the text does not. */
+static void test_addresses(void **state)
+{
+	struct store_summary s = made(*state, "From: a (x) @b, c@d, \"e\\ f\"@G\r\n"
+					      "To: Team: h@i;\r\nBcc: k\r\n (y)@l\r\n"
+					      "From: c (z) @d\r\nCc:\r\nCc: m (n) @o\r\n");
+
+	is(s.from, "a (x) @b, c@d, \"e\\ f\"@g\nc (z) @d\ra@b\ne f@g\nc@d\n");
+	is(s.to, "team: h@i;");
+	is(s.bcc, "k (y)@l\rk@l\n");
+	is(s.cc, "\nm (n) @o\rm@o\n");
+	is(s.sort_from, "a");
+}
+
 /* A header of nothing but one field, over and over, is no trouble. */
 static void test_many_fields(void **state)
 {
@@ -212,10 +227,13 @@ static void same_summary(const struct store_summary *a, const struct store_summa
 
 static void add_field(struct rng *rng, struct buf *b, const char *name)
 {
-	static const char *const words[] = { "Re: ",	   "[list] ", "Fwd: ", "x@y.test",
-					     "A <a@b>",	   ", ",      " ",     "=?utf-8?q?=C3=A4?=",
-					     "\r\n ",	   "<1@2> ",  "<3@4>", "J\xc3\xb6rg <j@k>",
-					     "\"q\" <q@r>" };
+	static const char *const words[] = {
+		"Re: ",	       "[list] ",   "Fwd: ", "x@y.test",
+		"A <a@b>",     ", ",	    " ",     "=?utf-8?q?=C3=A4?=",
+		"\r\n ",       "<1@2> ",    "<3@4>", "J\xc3\xb6rg <j@k>",
+		"\"q\" <q@r>", "s (t) @ u", "(v)",   "\"w\\ \"@",
+		"G:",	       ";"
+	};
 
 	if (rng_below(rng, 3) == 0) {
 		return;
@@ -247,6 +265,48 @@ static void random_mail(struct rng *rng, struct buf *b)
 			   rng_below(rng, 2) ? "+0130" : "-0500");
 	}
 	buf_adds(b, "\r\nbody\r\n");
+}
+
+/* A needle is in the summary exactly if it is in the header. */
+static void agree(struct env *env, struct slice header, struct slice needle)
+{
+	static const unsigned char guid[16];
+	struct arena_mark mark = arena_mark(&env->arena);
+	struct store_summary s;
+
+	assert_int_equal(summary_make(header, 1, guid, &env->arena, &s), 0);
+	const struct {
+		const char *name;
+		struct slice text;
+	} fields[] = { { "From", s.from }, { "To", s.to }, { "Cc", s.cc }, { "Bcc", s.bcc } };
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+		struct slice name = slice_cstr(fields[i].name), all = fields[i].text;
+		struct slice body = slice_sub(all, 0, slice_chr(all, '\r'));
+		bool found = all.p && slice_find(all, needle) != SIZE_MAX;
+		bool plain = all.p && slice_find(body, needle) != SIZE_MAX;
+
+		if (found != mime_address_match(header, name, needle) ||
+		    plain != mime_header_match(header, name, needle)) {
+			fail_msg("%s of '%.*s': '%.*s'", fields[i].name, SLICE_ARG(header),
+				 SLICE_ARG(needle));
+		}
+	}
+	arena_reset(&env->arena, mark);
+}
+
+static void test_agreement(void **state)
+{
+	static const char *const needles[] = { "",	"a@b", "a",   "s@u", "s (t) @ u", "@",
+					       "b, s@", "w",   "w @", "g",   "q@r",	  "j@k" };
+	struct rng rng = { 5 };
+	struct buf mail = BUF_INIT(1 << 20);
+
+	for (unsigned round = 0; round < 2000; round++) {
+		random_mail(&rng, &mail);
+		agree(*state, buf_slice(&mail), slice_cstr(needles[round % ARRAY_LEN(needles)]));
+	}
+	buf_fini(&mail);
 }
 
 struct check {
@@ -381,8 +441,10 @@ static void test_kept(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_fields), T(test_absent), T(test_thread),
-					    T(test_store),  T(test_kept),   T(test_many_fields) };
+	const struct CMUnitTest tests[] = { T(test_fields),    T(test_absent),
+					    T(test_thread),    T(test_store),
+					    T(test_kept),      T(test_many_fields),
+					    T(test_addresses), T(test_agreement) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

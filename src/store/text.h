@@ -24,7 +24,9 @@
 struct store_summary {
 	uint32_t uid;
 	/* Whole field bodies, several fields of one name joined by "\n": a
-	 * needle without a "\n" is in one of these exactly if it is in a field. */
+	 * needle without a "\n" or "\r" is in one of these exactly if it is in a
+	 * field; in the first four, or in an address (mime_address_text), each
+	 * with a "\n" behind it: they stand behind a "\r", if there are any. */
 	struct slice from, to, cc, bcc, subject;
 	struct slice sort_from, sort_to, sort_cc; /* first mailbox (RFC 5256 3) */
 	struct slice display_from, display_to;	  /* for SORT=DISPLAY (RFC 5957 3) */

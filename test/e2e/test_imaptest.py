@@ -30,8 +30,6 @@ EVERYWHERE = {
     "search-partial": "asks for PARTIAL 4:2 and expects 2:4 back: what comes back is the range as it was "
                       "asked for (RFC 5267 4.4 \"the original range\", 5 \"the requested range\")",
     "sort-partial": "as search-partial",
-    "search-addresses": "our fault: FROM and the like must also be looked for in the address as ENVELOPE "
-                        "has it, without comments (RFC 3501 6.4.4)",
 }
 VANISHED = "waits for EXPUNGE where QRESYNC has VANISHED (RFC 7162 3.2.10)"
 EXPECTED = {
