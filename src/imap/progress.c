@@ -23,8 +23,13 @@ CO_FN void imap_progress(struct imap_cmd *cmd, uint64_t done, uint64_t total)
 		cmd->progress_at = clock_in_ms(every > 0 ? every : PROGRESS_MS);
 	}
 	if (due && done < total && cmd->tag.n) {
-		conn_printf(c, "* OK [INPROGRESS (\"%.*s\" %" PRIu64 " %" PRIu64 ")] Working\r\n",
-			    SLICE_ARG(cmd->tag), done, total);
+		/* A "]" would end the response code for who looks no further: then NIL. */
+		bool plain = slice_chr(cmd->tag, ']') == SIZE_MAX;
+		const char *quote = plain ? "\"" : "";
+		struct slice tag = plain ? cmd->tag : S("NIL");
+
+		conn_printf(c, "* OK [INPROGRESS (%s%.*s%s %" PRIu64 " %" PRIu64 ")] Working\r\n",
+			    quote, SLICE_ARG(tag), quote, done, total);
 		conn_flush(c);
 	}
 }
