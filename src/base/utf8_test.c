@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 
 static void test_edges(void **state)
@@ -202,6 +203,60 @@ static void test_fold_runs(void **state)
 	}
 }
 
+/* A character as RFC 5051 2 prepares it, and as we fold it. */
+struct both {
+	uint64_t prepared;
+	uint64_t folded;
+};
+
+static int by_prepared(const void *a, const void *b)
+{
+	const struct both *x = a, *y = b;
+
+	return x->prepared < y->prepared ? -1 : x->prepared > y->prepared;
+}
+
+static struct both both_of(uint32_t cp)
+{
+	struct buf in = BUF_INIT(8), title = BUF_INIT(8), folded = BUF_INIT(1000);
+	struct both out;
+	uint8_t *u;
+	size_t n;
+
+	utf8_add(&in, cp);
+	utf8_title(&title, buf_slice(&in));
+	u = u8_normalize(UNINORM_NFKD, (const uint8_t *)title.p, title.n, NULL, &n);
+	out.prepared = hash_sum64(slice_make((const char *)u, n));
+	assert_int_equal(utf8_fold(&folded, buf_slice(&in)), 0);
+	out.folded = hash_sum64(buf_slice(&folded));
+	free(u);
+	buf_fini(&in);
+	buf_fini(&title);
+	buf_fini(&folded);
+	return out;
+}
+
+/* What is equal by RFC 5051 is equal for us: all characters but the highest, which have no case. */
+static void test_fold_casemap(void **state)
+{
+	struct both *v = calloc(0x20000, sizeof(v[0]));
+	size_t n = 0, same = 0;
+
+	(void)state;
+	for (uint32_t cp = 1; cp < 0x20000; cp += cp == 0xd7ff ? 0x801 : 1) {
+		v[n++] = both_of(cp);
+	}
+	qsort(v, n, sizeof(v[0]), by_prepared);
+	for (size_t i = 1; i < n; i++) {
+		if (v[i].prepared == v[i - 1].prepared) {
+			same++;
+			assert_int_equal(v[i].folded, v[i - 1].folded);
+		}
+	}
+	assert_true(same > 2000);
+	free(v);
+}
+
 /* The longest a text can grow by folding. */
 static void test_fold_growth(void **state)
 {
@@ -229,7 +284,7 @@ int main(void)
 		cmocka_unit_test(test_edges),	  cmocka_unit_test(test_all),
 		cmocka_unit_test(test_repair),	  cmocka_unit_test(test_nfc),
 		cmocka_unit_test(test_fold),	  cmocka_unit_test(test_fold_growth),
-		cmocka_unit_test(test_fold_runs),
+		cmocka_unit_test(test_fold_runs), cmocka_unit_test(test_fold_casemap),
 	};
 
 	return cmocka_run_group_tests_name("base/utf8", tests, NULL, NULL);
