@@ -93,7 +93,6 @@ CO_FN static int resync(struct imap *s, struct arena *a, const struct select_par
 	if (r == STORE_OK) {
 		tell_changes(s, a, p);
 	}
-	s->modseq_said = 0; /* HIGHESTMODSEQ was said */
 	return r;
 }
 
