@@ -56,6 +56,18 @@ static struct store_mailbox *target(struct store_account *a, struct slice name)
 	return m && !m->closing ? m : a->inbox;
 }
 
+static struct store_mailbox *junk_target(struct store_account *a)
+{
+	list_each(it, &a->boxes) {
+		struct store_mailbox *m = list_of(it, struct store_mailbox, link);
+
+		if ((m->uses & STORE_USE_JUNK) && !m->closing) {
+			return m;
+		}
+	}
+	return target(a, S("Junk"));
+}
+
 /* Brings in account and mailbox of one recipient. May suspend. */
 CO_FN static int prepare(struct delivery *d, size_t i)
 {
@@ -68,8 +80,11 @@ CO_FN static int prepare(struct delivery *d, size_t i)
 	if (account_has_quota(a)) {
 		r = account_measure(a, d->e);
 	}
-	struct store_mailbox *m = r || a->gone ? NULL : target(a, d->rcpts[i].mailbox);
+	struct store_mailbox *m = NULL;
 
+	if (r == 0 && !a->gone) {
+		m = d->rcpts[i].junk ? junk_target(a) : target(a, d->rcpts[i].mailbox);
+	}
 	if (m) {
 		box_ref(m);
 		r = box_light(m, d->e);

@@ -216,6 +216,21 @@ static void test_below(void **state)
 	below(env, "/private/b", UINT32_MAX, "");
 }
 
+/* A message that is filed as junk is found there, and nowhere else. */
+static void junk_goes_to(struct env *env, const char *box)
+{
+	struct store_writer *w = t_message(env->s, "Subject: buy\r\n\r\nnow\r\n");
+	struct store_rcpt r = { .account = 7, .junk = true };
+	struct store_status was, now;
+
+	assert_int_equal(store_mailbox_status(env->a, slice_cstr(box), &was, &env->e), STORE_OK);
+	assert_int_equal(store_deliver(env->s, w, &r, 1, &env->e), 0);
+	store_writer_free(&w);
+	assert_int_equal(r.result, STORE_OK);
+	assert_int_equal(store_mailbox_status(env->a, slice_cstr(box), &now, &env->e), STORE_OK);
+	assert_int_equal(now.messages, was.messages + 1);
+}
+
 static void test_together(void **state)
 {
 	const struct store_entry v[] = {
@@ -238,6 +253,7 @@ static void test_together(void **state)
 	assert_int_equal(uses, STORE_USE_JUNK);
 	assert_int_equal(store_mailbox_uses(env->a, S("Junk"), &uses), STORE_OK);
 	assert_int_equal(uses, 0);
+	junk_goes_to(env, "Sent");
 	assert_int_equal(store_metadata_set(env->a, S("Sent"), 7, bad, 2, NULL, &env->e),
 			 STORE_BADNAME);
 	is(env, "Sent", 7, "/shared/comment", "three");
@@ -248,6 +264,21 @@ static void test_together(void **state)
 	reopen(env);
 	assert_int_equal(store_mailbox_uses(env->a, S("Sent"), &uses), STORE_OK);
 	assert_int_equal(uses, STORE_USE_JUNK);
+}
+
+/* Without the special use the name decides, and at last INBOX takes it. */
+static void test_junk(void **state)
+{
+	struct env *env = *state;
+	unsigned uses = 0;
+
+	co_enter();
+	junk_goes_to(env, "Junk");
+	assert_int_equal(store_metadata_set(env->a, S("Junk"), 7, NULL, 0, &uses, &env->e),
+			 STORE_OK);
+	junk_goes_to(env, "Junk");
+	assert_int_equal(store_mailbox_delete(env->a, S("Junk"), &env->e), STORE_OK);
+	junk_goes_to(env, "INBOX");
 }
 
 /* HIGHESTMODSEQ of the mailbox moves (RFC 7162 3.2), and stays where it is. */
@@ -360,6 +391,7 @@ int main(void)
 		T(test_follow),
 		T(test_below),
 		T(test_together),
+		T(test_junk),
 		T(test_modseq),
 		T(test_count_limit),
 		T(test_size_limit),

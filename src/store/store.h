@@ -395,6 +395,8 @@ struct store_rcpt {
 	store_id account;     /* in */
 	struct slice mailbox; /* in: name, or empty for INBOX; a name that
 				   does not exist falls back to INBOX */
+	bool junk;	      /* in: instead, the mailbox whose special use is \Junk,
+		      then the one named Junk, then INBOX */
 	int result;	      /* out: STORE_OK, _NOTFOUND, _OVERQUOTA, _FULL
 				   or <0 */
 	uint32_t uid;	      /* out */
