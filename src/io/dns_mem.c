@@ -114,6 +114,7 @@ static int look(const struct dns_mem *m, struct slice name, enum dns_type type, 
 {
 	const struct row *fails = find(m, name, type, true);
 	const struct row *alias;
+	size_t used;
 	int r;
 
 	if (fails) {
@@ -127,7 +128,8 @@ static int look(const struct dns_mem *m, struct slice name, enum dns_type type, 
 		return r;
 	}
 	buf_reset(next);
-	if (dns_rdata_name(buf_slice(&alias->rdata), next) != alias->rdata.n) {
+	used = dns_rdata_name(buf_slice(&alias->rdata), next);
+	if (used == 0 || used != alias->rdata.n) {
 		out->result = DNS_FAIL;
 		out->why = "damaged CNAME";
 		return 0;

@@ -15,6 +15,7 @@
 #define SPF_VOID_MAX 2
 #define SPF_NAMES_MAX 10
 #define SPF_TIMEOUT_MS 20000
+#define SPF_EXPLANATION_MAX 400
 
 struct spf_query {
 	struct net_addr ip;    /* the client; IPv4-mapped counts as IPv4 */
