@@ -198,6 +198,9 @@ static json_t *endpoints(const struct demo *d, const struct server_ports *p)
 	json_t *accounts = json_array();
 
 	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
+		if (p->port[i] == 0) {
+			continue;
+		}
 		json_object_set_new(ports, srv_protocol_name[i], json_integer(p->port[i]));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(users); i++) {
@@ -236,7 +239,9 @@ static void print_all(const struct demo *d, const struct server_ports *p)
 	}
 	printf("  host         " DEMO_HOST "\n");
 	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
-		printf("  %-12s %u\n", srv_protocol_name[i], p->port[i]);
+		if (p->port[i]) {
+			printf("  %-12s %u\n", srv_protocol_name[i], p->port[i]);
+		}
 	}
 	printf("  CA           %s\n  control      %s\n\n", d->ca, d->control);
 	printf("Send a mail:\n"

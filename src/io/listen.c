@@ -24,8 +24,7 @@
 
 /* ---- addresses ---------------------------------------------------------------- */
 
-/* ::ffff:a.b.c.d becomes a.b.c.d. */
-static void unmap(struct net_addr *a)
+void net_addr_unmap(struct net_addr *a)
 {
 	struct in6_addr ip;
 	uint16_t port;
@@ -53,7 +52,7 @@ const char *net_addr_text(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX])
 {
 	struct net_addr u = *a;
 
-	unmap(&u);
+	net_addr_unmap(&u);
 	if (!is_inet(&u)) {
 		memcpy(dst, "local", sizeof("local"));
 	} else if (u.sa.sa_family == AF_UNSPEC) {
@@ -89,7 +88,7 @@ bool net_addr_is_loopback(const struct net_addr *a)
 {
 	struct net_addr u = *a;
 
-	unmap(&u);
+	net_addr_unmap(&u);
 	if (!is_inet(&u)) {
 		return true;
 	}
@@ -147,7 +146,7 @@ int net_local_addr(int fd, struct net_addr *out)
 	if (a.sa.sa_family == AF_INET || a.sa.sa_family == AF_INET6) {
 		a.len = n;
 	}
-	unmap(&a);
+	net_addr_unmap(&a);
 	*out = a;
 	return 0;
 }
@@ -422,7 +421,7 @@ static void got_conn(struct acceptor *a, int fd, struct net_addr *peer)
 	if (peer->sa.sa_family != AF_INET && peer->sa.sa_family != AF_INET6) {
 		memset(peer, 0, sizeof(*peer));
 	} else {
-		unmap(peer);
+		net_addr_unmap(peer);
 		(void)set_on(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 		/* Half-dead connections end in hours, not never. */
 		(void)set_on(fd, SOL_SOCKET, SO_KEEPALIVE, 1);

@@ -28,6 +28,8 @@ struct net_addr {
 const char *net_addr_text(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX]);
 /* RFC 5321 address literal: "[192.0.2.1]", "[IPv6:2001:db8::1]". */
 const char *net_addr_literal(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX]);
+/* ::ffff:a.b.c.d becomes a.b.c.d. */
+void net_addr_unmap(struct net_addr *a);
 uint16_t net_addr_port(const struct net_addr *a);
 /* 127/8, ::1, or a unix socket. */
 bool net_addr_is_loopback(const struct net_addr *a);

@@ -69,6 +69,13 @@ struct session {
 	/* srv cancelled it because its login holds no longer (AU-12), not
 	 * because the server stops: another goodbye. */
 	bool revoked;
+	/*
+	 * May the peer say for whom it connects (XCLIENT)? NULL: no. Else srv's:
+	 * counts the connection as one of that address; false: it has its share
+	 * already, and the session must end.
+	 */
+	bool (*rename)(struct session *s, const struct net_addr *peer);
+	void *owner; /* srv's */
 };
 
 /* An enum session_end; errors were logged. */

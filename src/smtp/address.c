@@ -8,6 +8,7 @@
  */
 #include "smtp/address.h"
 
+#include "base/err.h"
 #include "base/utf8.h"
 #include "io/listen.h"
 
@@ -241,7 +242,7 @@ static int upper_hex(char c)
 }
 
 /* xtext = *( xchar / hexchar )                          RFC 3461 4 */
-bool smtp_xtext_ok(struct slice s)
+int smtp_xtext_decode(struct slice s, struct buf *out)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		int c = (unsigned char)s.p[i];
@@ -251,16 +252,24 @@ bool smtp_xtext_ok(struct slice s)
 			int lo = s.n - i > 2 ? upper_hex(s.p[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0) {
-				return false;
+				return -EINVAL;
 			}
 			c = hi * 16 + lo;
 			i += 2;
 		} else if (c == '=' || c == ' ') {
-			return false;
+			return -EINVAL;
 		}
 		if (c < ' ' || c > '~') {
-			return false;
+			return -EINVAL;
+		}
+		if (out) {
+			buf_addc(out, (char)c);
 		}
 	}
-	return true;
+	return out ? out->err : 0;
+}
+
+bool smtp_xtext_ok(struct slice s)
+{
+	return smtp_xtext_decode(s, NULL) == 0;
 }

@@ -5,6 +5,7 @@
 #ifndef SMTP_ADDRESS_H
 #define SMTP_ADDRESS_H
 
+#include "base/buf.h"
 #include "base/cur.h"
 #include "base/slice.h"
 
@@ -49,7 +50,9 @@ struct smtp_param {
  * end; -1 malformed.
  */
 int smtp_param_next(struct cur *c, struct smtp_param *out);
-/* xtext whose decoded bytes are printable ASCII (THREATS SL-11). */
+/* xtext whose decoded bytes are printable ASCII (THREATS SL-11): adds them to
+ * out (may be NULL). 0 or -EINVAL. */
+int smtp_xtext_decode(struct slice s, struct buf *out);
 bool smtp_xtext_ok(struct slice s);
 
 #endif

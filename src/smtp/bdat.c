@@ -71,8 +71,26 @@ CO_FN static int read_chunk(struct smtp_session *s, struct smtp_intake *in, uint
 	return r;
 }
 
+/*
+ * One reply to a chunk, but in LMTP one for each accepted recipient to the last
+ * one, also behind a chunk that was refused, and none if there is no recipient
+ * (RFC 2033 4.3): a client that pipelines counts them.
+ */
+CO_FN static void answer(struct smtp_session *s, bool last, const char *why)
+{
+	if (s->role != SMTP_LMTP || !last) {
+		s->owed = s->tx ? s->tx->n_rcpt : s->owed;
+		smtp_reply(s, why);
+		return;
+	}
+	for (unsigned n = s->tx ? s->tx->n_rcpt : s->owed; n > 0; n--) {
+		smtp_reply(s, why);
+	}
+	s->owed = 0;
+}
+
 /* The chunk goes nowhere: reads it, says why, and ends the transaction. */
-CO_FN static int refuse(struct smtp_session *s, uint64_t n, const char *why)
+CO_FN static int refuse(struct smtp_session *s, uint64_t n, bool last, const char *why)
 {
 	uint64_t max = smtp_drain_max(s);
 	int r;
@@ -86,7 +104,7 @@ CO_FN static int refuse(struct smtp_session *s, uint64_t n, const char *why)
 	if (r != 0) {
 		smtp_broken_off(s, n, r);
 	} else {
-		smtp_reply(s, why);
+		answer(s, last, why);
 	}
 	smtp_reset(s);
 	return 0;
@@ -113,8 +131,9 @@ CO_FN static int taken(struct smtp_session *s, struct smtp_intake *in, uint64_t 
 	no = smtp_intake_judge(in);
 	if (no) {
 		smtp_log_refused(s, in, no);
+		answer(s, false, no);
 		smtp_reset(s);
-		return smtp_reply(s, no);
+		return 0;
 	}
 	s->junk += n == 0;
 	conn_printf(&s->base.conn, "250 2.0.0 %llu octets received\r\n", (unsigned long long)n);
@@ -153,7 +172,7 @@ int smtp_bdat(void *session, void *cmd)
 	}
 	no = no ? no : make_room(s, n);
 	if (no) {
-		return refuse(s, n, no);
+		return refuse(s, n, last, no);
 	}
 	if (is_too_slow(s)) {
 		return smtp_bye(s, "421 4.4.2 too slow, goodbye");

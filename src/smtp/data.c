@@ -69,7 +69,9 @@ int smtp_data(void *session, void *cmd)
 		return smtp_reply(s, "501 5.5.4 no argument expected");
 	}
 	if (s->tx->n_rcpt == 0) {
-		return smtp_reply(s, "554 5.5.1 no valid recipients");
+		/* RFC 2920 3.2 (4), RFC 2033 4.2 */
+		return smtp_reply(s, s->role == SMTP_LMTP ? "503 5.5.1 no valid recipients"
+							  : "554 5.5.1 no valid recipients");
 	}
 	if (s->tx->binary) {
 		return smtp_reply(s, "503 5.5.1 a BINARYMIME message comes with BDAT");

@@ -40,12 +40,16 @@ struct job {
 static void add_with(const struct smtp_session *s, struct buf *b)
 {
 	const struct conn *c = &s->base.conn;
+	bool utf8 = s->tx->smtputf8;
 
-	if (!s->esmtp) {
+	if (s->role == SMTP_LMTP) {
+		buf_adds(b, utf8 ? "UTF8LMTP" : "LMTP");
+	} else if (s->esmtp) {
+		buf_adds(b, utf8 ? "UTF8SMTP" : "ESMTP");
+	} else {
 		buf_adds(b, "SMTP");
 		return;
 	}
-	buf_adds(b, s->tx->smtputf8 ? "UTF8SMTP" : "ESMTP");
 	if (c->tls_active) {
 		buf_addc(b, 'S');
 	}
@@ -69,7 +73,8 @@ static void add_trace(struct job *j)
 	buf_add(b, s->tx->from);
 	buf_printf(b, ">\r\nReceived: from %s", s->helo);
 	if (c->peer.len) {
-		buf_printf(b, " (%s)", net_addr_literal(&c->peer, text));
+		buf_printf(b, " (%s%s%s)", s->client, s->client[0] ? " " : "",
+			   net_addr_literal(&c->peer, text));
 	}
 	buf_printf(b, "\r\n\tby %s with ", s->base.env->hostname);
 	add_with(s, b);
@@ -311,35 +316,81 @@ CO_FN static const char *check_room(struct job *j)
 	return NULL;
 }
 
-/* One reply for all results: see README.md. NULL: everyone has it. */
-CO_FN static const char *sum_up(struct job *j, const struct store_rcpt *r, size_t n)
-{
-	size_t ok = 0, gone = 0, full = 0, over = 0, failed = 0;
+/* What became of a number of accounts. */
+struct sum {
+	size_t ok, gone, full, over, failed;
+};
 
-	for (size_t i = 0; i < n; i++) {
-		ok += r[i].result == STORE_OK;
-		gone += r[i].result == STORE_NOTFOUND;
-		full += r[i].result == STORE_FULL;
-		over += r[i].result == STORE_OVERQUOTA;
+static void add_result(struct sum *n, int result)
+{
+	switch (result) {
+	case STORE_OK:
+		n->ok++;
+		break;
+	case STORE_NOTFOUND:
+		n->gone++;
+		break;
+	case STORE_FULL:
+		n->full++;
+		break;
+	case STORE_OVERQUOTA:
+		n->over++;
+		break;
+	default:
+		n->failed++;
 	}
-	failed = n - ok - gone - full - over;
-	if (full + over + failed == 0) {
-		return ok ? NULL : "550 5.1.1 no such user here any more";
+}
+
+/* One reply for all of them: see README.md. NULL: everyone has it. */
+CO_FN static const char *sum_up(struct job *j, const struct sum *n)
+{
+	if (n->full + n->over + n->failed == 0) {
+		return n->ok ? NULL : "550 5.1.1 no such user here any more";
 	}
-	if (ok) {
+	if (n->ok) {
 		conn_log(&j->s->base.conn, LOG_ERROR, "deliver.partial", LOG_C("id", j->id),
-			 LOG_I("delivered", ok), LOG_I("overquota", over), LOG_I("full", full),
-			 LOG_I("failed", failed));
+			 LOG_I("delivered", n->ok), LOG_I("overquota", n->over),
+			 LOG_I("full", n->full), LOG_I("failed", n->failed));
 		return not_now;
 	}
-	return failed ? not_now : full ? no_room : "452 4.2.2 a mailbox is full";
+	return n->failed ? not_now : n->full ? no_room : "452 4.2.2 a mailbox is full";
+}
+
+CO_FN static const char *sum_up_all(struct job *j, const struct store_rcpt *r)
+{
+	struct sum sum = { 0 };
+
+	for (size_t i = 0; i < j->s->tx->n_accounts; i++) {
+		add_result(&sum, r[i].result);
+	}
+	return sum_up(j, &sum);
+}
+
+/* LMTP: each recipient has its own answer. NULL, or the one they all have. */
+CO_FN static const char *sum_up_each(struct job *j, const struct store_rcpt *r)
+{
+	const char *same = NULL;
+	bool any = false;
+
+	for (struct smtp_rcpt *x = j->s->tx->rcpts; x; x = x->next) {
+		struct sum sum = { 0 };
+
+		for (size_t i = 0; i < x->n_accounts; i++) {
+			add_result(&sum, r[x->accounts[i]].result);
+		}
+		x->reply = sum_up(j, &sum);
+		any = any || !x->reply;
+		same = x->reply;
+	}
+	return any ? NULL : same;
 }
 
 CO_FN static const char *hand_over(struct job *j)
 {
 	struct smtp_tx *tx = j->s->tx;
+	bool each = j->s->role == SMTP_LMTP;
 	struct store_rcpt *rcpts;
-	const char *no = check_room(j);
+	const char *no = each ? NULL : check_room(j);
 	int r;
 
 	if (no) {
@@ -353,7 +404,11 @@ CO_FN static const char *hand_over(struct job *j)
 		rcpts[i].account = tx->accounts[i];
 	}
 	r = store_deliver(j->s->base.env->store, j->writer, rcpts, tx->n_accounts, &j->err);
-	no = r == 0 ? sum_up(j, rcpts, tx->n_accounts) : write_reply(r);
+	if (r != 0) {
+		no = write_reply(r);
+	} else {
+		no = each ? sum_up_each(j, rcpts) : sum_up_all(j, rcpts);
+	}
 	free(rcpts);
 	return no;
 }

@@ -1,5 +1,5 @@
 /*
- * The verbs around mail: HELO, EHLO, STARTTLS, RSET, NOOP, VRFY, EXPN, HELP,
+ * The verbs around mail: HELO, EHLO (LHLO), STARTTLS, RSET, NOOP, VRFY, EXPN, HELP,
  * QUIT (RFC 5321 4.1.1, RFC 3207).
  */
 #include "smtp/internal.h"
@@ -27,6 +27,7 @@ CO_FN static bool take_name(struct smtp_session *s, const struct smtp_cmd *p)
 		return false;
 	}
 	smtp_reset(s);
+	s->owed = 0;
 	s->state = SMTP_READY;
 	s->junk++;
 	return true;
@@ -67,6 +68,9 @@ int smtp_ehlo(void *session, void *cmd)
 		sasl_mechanisms(s->base.env->auth, conn_tls(c), &names);
 		conn_printf(c, "250-AUTH %s\r\n", buf_cstr(&names));
 		buf_fini(&names);
+	}
+	if (s->base.rename) {
+		conn_write(c, S("250-XCLIENT NAME ADDR PORT PROTO HELO\r\n"));
 	}
 	conn_write(c, S("250-HELP\r\n250 SMTPUTF8\r\n"));
 	return 0;
@@ -114,6 +118,7 @@ int smtp_rset(void *session, void *cmd)
 	}
 	s->junk++;
 	smtp_reset(s);
+	s->owed = 0;
 	return smtp_reply(s, "250 2.0.0 OK");
 }
 
@@ -160,7 +165,7 @@ int smtp_help(void *session, void *cmd)
 	struct slice name = slice_trim(p->args);
 	size_t n;
 	const struct verb *table = smtp_verbs(&n);
-	const struct verb *v = verb_find(table, n, name);
+	const struct verb *v = smtp_find(s, name);
 
 	s->junk++;
 	if (name.n && !v) {
@@ -171,7 +176,9 @@ int smtp_help(void *session, void *cmd)
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++) {
-		conn_printf(c, "214-2.0.0 %s\r\n", table[i].doc);
+		if (smtp_find(s, table[i].name)) {
+			conn_printf(c, "214-2.0.0 %s\r\n", table[i].doc);
+		}
 	}
 	return smtp_reply(s, "214 2.0.0 see RFC 5321");
 }

@@ -136,7 +136,7 @@ void smtp_intake_finish(struct smtp_session *s, struct smtp_intake *in)
 	if (reply[0] == '2') {
 		s->junk = 0;
 	}
-	smtp_reply(s, reply);
+	smtp_answer(s, reply);
 }
 
 void smtp_broken_off(struct smtp_session *s, uint64_t size, int r)

@@ -36,6 +36,21 @@ enum smtp_state {
 	SMTP_BDAT = 16 /* and a first chunk of the message */
 };
 
+/* Of rows in the table of verbs, beside enum verb_flags. */
+enum smtp_verb_flags {
+	SMTP_NOT_LMTP = 256, /* there is no such command in LMTP */
+	SMTP_ONLY_LMTP = 512
+};
+
+/* An accepted recipient. */
+struct smtp_rcpt {
+	struct slice addr;	  /* as it was given */
+	const uint32_t *accounts; /* places in the transaction's accounts */
+	size_t n_accounts;
+	const char *reply; /* LMTP: why it did not get the message; NULL: it did */
+	struct smtp_rcpt *next;
+};
+
 /* One mail transaction: from MAIL to its end, whatever that is. */
 struct smtp_tx {
 	struct arena arena; /* addresses */
@@ -43,9 +58,11 @@ struct smtp_tx {
 	struct slice first; /* first accepted recipient */
 	bool smtputf8;
 	bool body_8bit;
-	bool binary;	    /* BODY=BINARYMIME */
-	uint64_t size;	    /* declared; 0 not */
-	unsigned n_rcpt;    /* accepted recipients */
+	bool binary;	 /* BODY=BINARYMIME */
+	uint64_t size;	 /* declared; 0 not */
+	unsigned n_rcpt; /* accepted recipients */
+	struct smtp_rcpt *rcpts;
+	struct smtp_rcpt **rcpts_end;
 	uint64_t *accounts; /* each once; malloc'ed */
 	size_t n_accounts;
 	size_t cap_accounts;
@@ -70,7 +87,9 @@ struct smtp_session {
 	unsigned mails;	  /* transactions begun */
 	uint64_t bytes;	  /* of message data, all told */
 	uint64_t dropped; /* octets of chunks that were refused */
+	unsigned owed;	  /* LMTP: replies that a LAST behind a refused chunk gets */
 	char helo[SMTP_HELO_MAX + 1];
+	char client[SMTP_HELO_MAX + 1]; /* the peer's name as XCLIENT has it, or "" */
 	struct auth_identity id;
 	struct smtp_tx *tx; /* NULL outside a transaction */
 };
@@ -89,6 +108,12 @@ CO_FN int smtp_reply(struct smtp_session *s, const char *line);
 CO_FN int smtp_bye(struct smtp_session *s, const char *line);
 /* Forgets the transaction: the only way it ends (THREATS SM-10). */
 void smtp_reset(struct smtp_session *s);
+/* The reply to a whole message: in LMTP one for each accepted recipient, who
+ * may have an own one (RFC 2033 4.2). */
+CO_FN void smtp_answer(struct smtp_session *s, const char *line);
+/* The row of a command in this role; NULL: there is none. */
+const struct verb *smtp_find(const struct smtp_session *s, struct slice name);
+CO_FN void smtp_greet(struct smtp_session *s);
 /* The goodbye of a session that srv cancelled. */
 CO_FN void smtp_say_cut(struct smtp_session *s);
 uint64_t smtp_message_max(const struct smtp_session *s);
@@ -106,6 +131,9 @@ CO_FN int smtp_vrfy(void *session, void *cmd);
 CO_FN int smtp_expn(void *session, void *cmd);
 CO_FN int smtp_help(void *session, void *cmd);
 CO_FN int smtp_quit(void *session, void *cmd);
+
+/* xclient.c */
+CO_FN int smtp_xclient(void *session, void *cmd);
 
 /* auth.c */
 CO_FN int smtp_auth(void *session, void *cmd);
@@ -129,8 +157,9 @@ struct smtp_intake;
 /* deliver.c */
 /*
  * What is complete in the spool: stamps it and hands it to the store. DATA
- * and BDAT both end here. Returns the whole reply; it is in `text` (of cap
- * bytes) where it carries the id.
+ * and BDAT both end here. Returns the reply; it is in `text` (of cap bytes)
+ * where it carries the id. In LMTP, where the message came as far as the store,
+ * recipients who did not get it have their own reply.
  */
 CO_FN const char *smtp_deliver(struct smtp_session *s, struct smtp_intake *in, char *text,
 			       size_t cap);

@@ -135,7 +135,9 @@ CO_FN static int begin(struct smtp_session *s, const struct smtp_path *p,
 	}
 	arena_init(&tx->arena, TX_ARENA_MAX);
 	table_init(&tx->seen);
+	tx->rcpts_end = &tx->rcpts;
 	s->tx = tx;
+	s->owed = 0;
 	tx->from = arena_dup(&tx->arena, p->addr);
 	tx->smtputf8 = m->smtputf8;
 	tx->body_8bit = m->body_8bit;

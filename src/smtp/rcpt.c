@@ -22,14 +22,16 @@ void smtp_tx_free(struct smtp_tx **txp)
 	}
 }
 
-/* 0; 1 too many; -ENOMEM. */
+/* Its place in the list; -E2BIG: too many; -ENOMEM. */
 static int add_account(struct smtp_tx *tx, uint64_t id)
 {
-	if (table_get_u64(&tx->seen, id)) {
-		return 0;
+	uintptr_t at = (uintptr_t)table_get_u64(&tx->seen, id);
+
+	if (at) {
+		return (int)at - 1;
 	}
 	if (tx->n_accounts >= SMTP_TARGETS_MAX) {
-		return 1;
+		return -E2BIG;
 	}
 	if (tx->n_accounts == tx->cap_accounts) {
 		size_t cap = tx->cap_accounts ? tx->cap_accounts * 2 : 4;
@@ -41,11 +43,20 @@ static int add_account(struct smtp_tx *tx, uint64_t id)
 		tx->accounts = p;
 		tx->cap_accounts = cap;
 	}
-	if (table_put_u64(&tx->seen, id, tx, NULL) != 0) {
+	at = tx->n_accounts + 1;
+	if (table_put_u64(&tx->seen, id, (void *)at, NULL) != 0) {
 		return -ENOMEM;
 	}
 	tx->accounts[tx->n_accounts++] = id;
-	return 0;
+	return (int)at - 1;
+}
+
+/* Those of a recipient that is refused after all. */
+static void drop_accounts(struct smtp_tx *tx, size_t from)
+{
+	while (tx->n_accounts > from) {
+		table_del_u64(&tx->seen, tx->accounts[--tx->n_accounts]);
+	}
 }
 
 /* Could it ever fit, were the mailbox empty? */
@@ -81,7 +92,33 @@ CO_FN static const char *check_room(struct smtp_session *s, const struct auth_ta
 	return NULL;
 }
 
-CO_FN static const char *take_targets(struct smtp_session *s, const struct auth_targets *t)
+/* The accounts a recipient stands for, into the transaction. */
+static const char *add_targets(struct smtp_tx *tx, const struct auth_targets *t,
+			       struct smtp_rcpt *rcpt)
+{
+	uint32_t *places = arena_array(&tx->arena, t->n, sizeof(*places));
+	size_t before = tx->n_accounts;
+
+	if (!places) {
+		return "452 4.5.3 too many mailboxes for one message";
+	}
+	for (size_t i = 0; i < t->n; i++) {
+		int at = add_account(tx, t->accounts[i]);
+
+		if (at < 0) {
+			drop_accounts(tx, before);
+			return at == -E2BIG ? "452 4.5.3 too many mailboxes for one message"
+					    : "451 4.3.0 out of memory";
+		}
+		places[i] = (uint32_t)at;
+	}
+	rcpt->accounts = places;
+	rcpt->n_accounts = t->n;
+	return NULL;
+}
+
+CO_FN static const char *take_targets(struct smtp_session *s, const struct auth_targets *t,
+				      struct smtp_rcpt *rcpt)
 {
 	const char *no;
 
@@ -90,22 +127,13 @@ CO_FN static const char *take_targets(struct smtp_session *s, const struct auth_
 		       "supported by this server yet";
 	}
 	no = check_room(s, t);
-	for (size_t i = 0; !no && i < t->n; i++) {
-		int r = add_account(s->tx, t->accounts[i]);
-
-		if (r != 0) {
-			no = r > 0 ? "452 4.5.3 too many mailboxes for one "
-				     "message"
-				   : "451 4.3.0 out of memory";
-		}
-	}
-	return no;
+	return no ? no : add_targets(s->tx, t, rcpt);
 }
 
 /* THREATS SL-14: guessing addresses gets slow, and then ends. */
 CO_FN static int unknown_user(struct smtp_session *s)
 {
-	if (!s->authenticated && ++s->unknown > SMTP_UNKNOWN_MAX) {
+	if (!s->authenticated && s->role != SMTP_LMTP && ++s->unknown > SMTP_UNKNOWN_MAX) {
 		co_sleep(SMTP_UNKNOWN_DELAY_MS);
 		return smtp_bye(s, "421 4.7.0 too many unknown recipients, "
 				   "goodbye");
@@ -121,12 +149,14 @@ CO_FN static int not_ours(struct smtp_session *s)
 				     : "550 5.7.1 relaying denied");
 }
 
-CO_FN static int accepted(struct smtp_session *s, struct slice addr)
+CO_FN static int accepted(struct smtp_session *s, struct smtp_rcpt *rcpt)
 {
 	struct smtp_tx *tx = s->tx;
 
+	*tx->rcpts_end = rcpt;
+	tx->rcpts_end = &rcpt->next;
 	if (tx->n_rcpt++ == 0) {
-		tx->first = arena_dup(&tx->arena, addr);
+		tx->first = rcpt->addr;
 	}
 	s->state = SMTP_RCPT;
 	return smtp_reply(s, "250 2.1.5 OK");
@@ -134,21 +164,27 @@ CO_FN static int accepted(struct smtp_session *s, struct slice addr)
 
 CO_FN static int route(struct smtp_session *s, struct slice addr)
 {
+	struct smtp_rcpt *rcpt = arena_new(&s->tx->arena, struct smtp_rcpt);
 	struct auth_targets t = { 0 };
 	struct arena arena;
-	const char *no;
+	const char *no = NULL;
 	int r;
 
+	if (!rcpt || !(rcpt->addr = arena_dup(&s->tx->arena, addr)).p) {
+		return smtp_reply(s, "452 4.5.3 too many recipients");
+	}
 	arena_init(&arena, ROUTE_ARENA_MAX);
 	r = auth_route(s->base.env->auth, addr, &arena, &t);
-	no = r == AUTH_LOCAL ? take_targets(s, &t) : NULL;
+	if (r == AUTH_LOCAL) {
+		no = take_targets(s, &t, rcpt);
+	}
 	arena_fini(&arena);
 	if (no) {
 		return smtp_reply(s, no);
 	}
 	switch (r) {
 	case AUTH_LOCAL:
-		return accepted(s, addr);
+		return accepted(s, rcpt);
 	case AUTH_UNKNOWN_USER:
 		return unknown_user(s);
 	case AUTH_NOT_LOCAL:
@@ -192,9 +228,9 @@ int smtp_rcpt(void *session, void *cmd)
 	struct smtp_session *s = session;
 	struct smtp_cmd *cmdp = cmd;
 	struct cur c = cur_init(cmdp->args);
-	unsigned max = s->base.env->rcpt_max ? s->base.env->rcpt_max
-		       : s->role == SMTP_MX  ? 1000
-					     : 100;
+	unsigned max = s->base.env->rcpt_max	    ? s->base.env->rcpt_max
+		       : s->role == SMTP_SUBMISSION ? 100
+						    : 1000;
 	struct smtp_path path = { 0 };
 	const char *no;
 

@@ -29,6 +29,27 @@ int smtp_bye(struct smtp_session *s, const char *line)
 	return smtp_reply(s, line);
 }
 
+void smtp_answer(struct smtp_session *s, const char *line)
+{
+	if (s->role != SMTP_LMTP || !s->tx) {
+		smtp_reply(s, line);
+		return;
+	}
+	for (const struct smtp_rcpt *r = s->tx->rcpts; r; r = r->next) {
+		smtp_reply(s, r->reply ? r->reply : line);
+	}
+}
+
+const struct verb *smtp_find(const struct smtp_session *s, struct slice name)
+{
+	size_t n;
+	const struct verb *table = smtp_verbs(&n);
+	const struct verb *v = verb_find(table, n, name);
+	unsigned other = s->role == SMTP_LMTP ? SMTP_NOT_LMTP : SMTP_ONLY_LMTP;
+
+	return v && (v->flags & other) ? NULL : v;
+}
+
 void smtp_reset(struct smtp_session *s)
 {
 	smtp_tx_free(&s->tx);
@@ -67,7 +88,8 @@ bool smtp_starttls_offered(const struct smtp_session *s)
 CO_FN static void wrong_state(struct smtp_session *s, const struct verb *v)
 {
 	if (s->state == SMTP_START) {
-		smtp_reply(s, "503 5.5.1 say EHLO or HELO first");
+		smtp_reply(s, s->role == SMTP_LMTP ? "503 5.5.1 say LHLO first"
+						   : "503 5.5.1 say EHLO or HELO first");
 	} else if (s->state == SMTP_BDAT) {
 		smtp_reply(s, "503 5.5.1 within a message only BDAT and RSET");
 	} else if (v->states & SMTP_READY) {
@@ -92,9 +114,7 @@ CO_FN static void run_command(struct smtp_session *s, struct slice line)
 {
 	struct slice rest = line;
 	struct slice name = slice_split(&rest, ' ');
-	size_t n;
-	const struct verb *table = smtp_verbs(&n);
-	const struct verb *v = verb_find(table, n, name);
+	const struct verb *v = smtp_find(s, name);
 	struct smtp_cmd cmd = { v, rest };
 
 	if (!v) {
@@ -121,7 +141,8 @@ CO_FN static void check_patience(struct smtp_session *s)
 {
 	unsigned max = s->base.env->error_max ? s->base.env->error_max : SMTP_ERRORS_MAX;
 
-	if (!s->ended && s->errors >= max) {
+	/* In LMTP every recipient that is refused is a 5xx: no guesses. */
+	if (!s->ended && s->errors >= max && s->role != SMTP_LMTP) {
 		smtp_bye(s, "421 4.7.0 too many errors, goodbye");
 	} else if (!s->ended && s->junk >= SMTP_JUNK_MAX) {
 		smtp_bye(s, "421 4.7.0 too many commands without mail, "
@@ -207,13 +228,19 @@ CO_FN static bool speaks_early(struct smtp_session *s)
 	return stream_wait(c->s, NULL, clock_in_ms(ms)) == STREAM_READY;
 }
 
+void smtp_greet(struct smtp_session *s)
+{
+	conn_printf(&s->base.conn, "220 %s %s Postrider\r\n", s->base.env->hostname,
+		    s->role == SMTP_LMTP ? "LMTP" : "ESMTP");
+}
+
 CO_FN static void greet(struct smtp_session *s)
 {
 	if (speaks_early(s)) {
 		smtp_bye(s, "554 5.5.0 you spoke before the greeting");
-		return;
+	} else {
+		smtp_greet(s);
 	}
-	conn_printf(&s->base.conn, "220 %s ESMTP Postrider\r\n", s->base.env->hostname);
 }
 
 CO_FN static int smtp_run_co(struct session *base)
@@ -271,6 +298,7 @@ int smtp_session_new(const struct proto_env *env, enum smtp_role role, struct st
 		     const struct net_addr *peer, const struct net_addr *local, struct tls_ctx *tls,
 		     struct session **out)
 {
+	static const char *const names[] = { "smtp", "submission", "lmtp" };
 	struct smtp_session *s = calloc(1, sizeof(*s));
 
 	if (!s) {
@@ -281,7 +309,7 @@ int smtp_session_new(const struct proto_env *env, enum smtp_role role, struct st
 	s->base.env = env;
 	s->role = role;
 	s->state = SMTP_START;
-	conn_init(&s->base.conn, sp, role == SMTP_MX ? "smtp" : "submission", peer, local);
+	conn_init(&s->base.conn, sp, names[role], peer, local);
 	s->base.conn.tls = tls;
 	*out = &s->base;
 	return 0;

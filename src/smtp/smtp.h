@@ -1,5 +1,6 @@
 /*
- * smtp: the SMTP server (RFC 5321) on port 25 and for submission (RFC 6409).
+ * smtp: the SMTP server (RFC 5321) on port 25, for submission (RFC 6409) and as
+ * LMTP (RFC 2033).
  *
  * One session is greeting, then line, verb, reply; mail for local accounts is
  * received into a spool, stamped, and handed to the store. 250 after the
@@ -11,8 +12,9 @@
 #include "line/session.h"
 
 enum smtp_role {
-	SMTP_MX,	/* ports 25 and 2525: from anybody, for us only */
-	SMTP_SUBMISSION /* 587 and 465: from our users, after AUTH */
+	SMTP_MX,	 /* ports 25 and 2525: from anybody, for us only */
+	SMTP_SUBMISSION, /* 587 and 465: from our users, after AUTH */
+	SMTP_LMTP	 /* RFC 2033: from another mail server in front of us */
 };
 
 /*

@@ -10,10 +10,13 @@
 #define GREETED (SMTP_READY | SMTP_MAIL | SMTP_RCPT)
 
 static const struct verb table[] = {
-	{ S("EHLO"), ANY, VERB_LAST, 0, smtp_ehlo, "EHLO name" },
-	{ S("HELO"), ANY, VERB_LAST, 0, smtp_helo, "HELO name" },
+	{ S("EHLO"), ANY, VERB_LAST | SMTP_NOT_LMTP, 0, smtp_ehlo, "EHLO name" },
+	{ S("HELO"), ANY, VERB_LAST | SMTP_NOT_LMTP, 0, smtp_helo, "HELO name" },
+	{ S("LHLO"), ANY, VERB_LAST | SMTP_ONLY_LMTP, 0, smtp_ehlo, "LHLO name" },
 	{ S("STARTTLS"), GREETED, VERB_LAST, 0, smtp_starttls, "STARTTLS" },
-	{ S("AUTH"), SMTP_READY, VERB_LAST, SMTP_SASL_MAX, smtp_auth,
+	{ S("XCLIENT"), SMTP_START | SMTP_READY, VERB_LAST, 0, smtp_xclient,
+	  "XCLIENT attribute=value ..." },
+	{ S("AUTH"), SMTP_READY, VERB_LAST | SMTP_NOT_LMTP, SMTP_SASL_MAX, smtp_auth,
 	  "AUTH mechanism [initial-response]" },
 	{ S("MAIL"), SMTP_READY, 0, SMTP_PARAM_LINE_MAX, smtp_mail,
 	  "MAIL FROM:<address> [SIZE=n] [BODY=type] [SMTPUTF8]" },

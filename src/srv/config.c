@@ -6,9 +6,8 @@
  * those errors have file and line too. Only the first error is kept: it is the
  * one to mend.
  */
-#include "srv/config.h"
+#include "srv/config_impl.h"
 
-#include <confuse.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,15 +22,14 @@
 #define SIZE_LIMIT_MAX (UINT64_C(2) << 30) /* of one message */
 
 const char *const srv_protocol_name[SRV_PROTOCOLS] = {
-	[SRV_SMTP] = "smtp",   [SRV_SUBMISSION] = "submission", [SRV_SUBMISSIONS] = "submissions",
-	[SRV_POP3] = "pop3",   [SRV_POP3S] = "pop3s",		[SRV_IMAP] = "imap",
+	[SRV_SMTP] = "smtp",
+	[SRV_SUBMISSION] = "submission",
+	[SRV_SUBMISSIONS] = "submissions",
+	[SRV_POP3] = "pop3",
+	[SRV_POP3S] = "pop3s",
+	[SRV_IMAP] = "imap",
 	[SRV_IMAPS] = "imaps",
-};
-
-static const uint16_t default_ports[SRV_PROTOCOLS][2] = {
-	[SRV_SMTP] = { 25, 2525 }, [SRV_SUBMISSION] = { 587, 0 }, [SRV_SUBMISSIONS] = { 465, 0 },
-	[SRV_POP3] = { 110, 0 },   [SRV_POP3S] = { 995, 0 },	  [SRV_IMAP] = { 143, 0 },
-	[SRV_IMAPS] = { 993, 0 },
+	[SRV_LMTP] = "lmtp",
 };
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
@@ -87,61 +85,6 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 	if (n > 0 && cfg && strncmp(fmt, "no such option", 14) == 0) {
 		add_known(cfg, (size_t)n);
 	}
-}
-
-static int protocol_of(const char *name)
-{
-	for (int i = 0; i < SRV_PROTOCOLS; i++) {
-		if (strcmp(srv_protocol_name[i], name) == 0) {
-			return i;
-		}
-	}
-	return -1;
-}
-
-static int check_listen(cfg_t *cfg, cfg_opt_t *opt)
-{
-	cfg_t *sec = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
-
-	if (protocol_of(cfg_title(sec)) < 0) {
-		cfg_error(cfg,
-			  "listen %s: expected smtp, submission, submissions, "
-			  "pop3, pop3s, imap or imaps",
-			  cfg_title(sec));
-		return -1;
-	}
-	return 0;
-}
-
-static int check_ports(cfg_t *cfg, cfg_opt_t *opt)
-{
-	for (unsigned i = 0; i < cfg_opt_size(opt); i++) {
-		long port = cfg_opt_getnint(opt, i);
-
-		if (port < 1 || port > 65535) {
-			cfg_error(cfg, "port %ld: expected 1 to 65535", port);
-			return -1;
-		}
-	}
-	return 0;
-}
-
-static int check_addresses(cfg_t *cfg, cfg_opt_t *opt)
-{
-	struct net_addr a;
-
-	for (unsigned i = 0; i < cfg_opt_size(opt); i++) {
-		const char *text = cfg_opt_getnstr(opt, i);
-
-		if (net_addr_parse(slice_cstr(text), 1, &a) != 0) {
-			cfg_error(cfg,
-				  "address \"%s\": expected \"*\", an IPv4 or "
-				  "an IPv6 address",
-				  text);
-			return -1;
-		}
-	}
-	return 0;
 }
 
 static int check_size(cfg_t *cfg, cfg_opt_t *opt)
@@ -264,7 +207,7 @@ static int check_uri(cfg_t *cfg, cfg_opt_t *opt)
 	return 0;
 }
 
-static int check_path(cfg_t *cfg, cfg_opt_t *opt)
+int config_check_path(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 
@@ -290,23 +233,6 @@ static int check_capabilities(cfg_t *cfg, cfg_opt_t *opt)
 }
 
 /* ---- defaults ----------------------------------------------------------- */
-
-static void set_ports(struct config_listen *l, const uint16_t *ports, size_t n)
-{
-	free(l->ports);
-	l->ports = xcalloc(n ? n : 1, sizeof(*l->ports));
-	memcpy(l->ports, ports, n * sizeof(*ports));
-	l->n_ports = n;
-}
-
-static void default_listen(struct config_listen *l, enum srv_protocol p)
-{
-	l->protocol = p;
-	l->addresses = xcalloc(1, sizeof(*l->addresses));
-	l->addresses[0] = xstrdup("*");
-	l->n_addresses = 1;
-	set_ports(l, default_ports[p], default_ports[p][1] ? 2 : 1);
-}
 
 /* The given name (checked), or the machine's if it can stand in a greeting. */
 static char *take_hostname(const char *given)
@@ -342,20 +268,11 @@ static struct config *bare(const char *data, const char *hostname)
 	return c;
 }
 
-static void listen_everywhere(struct config *c)
-{
-	c->listens = xcalloc(SRV_PROTOCOLS, sizeof(*c->listens));
-	c->n_listens = SRV_PROTOCOLS;
-	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
-		default_listen(&c->listens[i], (enum srv_protocol)i);
-	}
-}
-
 struct config *config_default(const char *data, const char *hostname)
 {
 	struct config *c = bare(data, hostname);
 
-	listen_everywhere(c);
+	config_listen_everywhere(c);
 	return c;
 }
 
@@ -366,13 +283,7 @@ void config_free(struct config **cp)
 	if (!c) {
 		return;
 	}
-	for (size_t i = 0; i < c->n_listens; i++) {
-		for (size_t k = 0; k < c->listens[i].n_addresses; k++) {
-			free(c->listens[i].addresses[k]);
-		}
-		free(c->listens[i].addresses);
-		free(c->listens[i].ports);
-	}
+	config_free_listens(c);
 	for (size_t i = 0; i < c->n_tls; i++) {
 		free(c->tls[i].certificate);
 		free(c->tls[i].key);
@@ -382,7 +293,6 @@ void config_free(struct config **cp)
 		free(c->hides[i].names);
 	}
 	free(c->hides);
-	free(c->listens);
 	free(c->tls);
 	free(c->path);
 	free(c->hostname);
@@ -392,32 +302,6 @@ void config_free(struct config **cp)
 }
 
 /* ---- reading ------------------------------------------------------------ */
-
-static void take_listen(struct config_listen *l, cfg_t *sec)
-{
-	unsigned n = cfg_size(sec, "addresses");
-
-	default_listen(l, (enum srv_protocol)protocol_of(cfg_title(sec)));
-	if (n) {
-		free(l->addresses[0]);
-		free(l->addresses);
-		l->addresses = xcalloc(n, sizeof(*l->addresses));
-		l->n_addresses = n;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		l->addresses[i] = xstrdup(cfg_getnstr(sec, "addresses", i));
-	}
-	n = cfg_size(sec, "ports");
-	if (n) {
-		uint16_t *ports = xcalloc(n, sizeof(*ports));
-
-		for (unsigned i = 0; i < n; i++) {
-			ports[i] = (uint16_t)cfg_getnint(sec, "ports", i);
-		}
-		set_ports(l, ports, n);
-		free(ports);
-	}
-}
 
 static void take_limits(struct config *c, cfg_t *sec)
 {
@@ -490,15 +374,7 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CO
 	c->share_with_anyone = cfg_getbool(cfg_getsec(cfg, "imap"), "share_with_anyone");
 	c->scram = cfg_getbool(cfg_getsec(cfg, "auth"), "scram");
 	take_hides(c, cfg_getsec(cfg, "imap"));
-	if (n == 0) {
-		listen_everywhere(c);
-	} else {
-		c->listens = xcalloc(n, sizeof(*c->listens));
-	}
-	for (unsigned i = 0; i < n; i++) {
-		take_listen(&c->listens[i], cfg_getnsec(cfg, "listen", i));
-		c->n_listens++;
-	}
+	config_take_listens(c, cfg);
 	if (take_tls(c, cfg, path, text) != 0) {
 		return -EINVAL;
 	}
@@ -518,8 +394,6 @@ static cfg_t *grammar(void)
 {
 	static cfg_opt_t tls[] = { CFG_STR("certificate", NULL, CFGF_NODEFAULT),
 				   CFG_STR("key", NULL, CFGF_NODEFAULT), CFG_END() };
-	static cfg_opt_t listen_[] = { CFG_STR_LIST("addresses", NULL, CFGF_NODEFAULT),
-				       CFG_INT_LIST("ports", NULL, CFGF_NODEFAULT), CFG_END() };
 	static cfg_opt_t limits[] = { CFG_STR("message_size", "50M", CFGF_NONE),
 				      CFG_STR("free_space", "0", CFGF_NONE),
 				      CFG_INT("recipients", 1000, CFGF_NONE),
@@ -538,7 +412,7 @@ static cfg_t *grammar(void)
 				   CFG_INT("threads", 0, CFGF_NONE),
 				   CFG_STR("log_level", "info", CFGF_NONE),
 				   CFG_SEC("tls", tls, CFGF_MULTI),
-				   CFG_SEC("listen", listen_,
+				   CFG_SEC("listen", config_listen_opts,
 					   CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 				   CFG_SEC("limits", limits, CFGF_NONE),
 				   CFG_SEC("auth", auth, CFGF_NONE),
@@ -551,15 +425,13 @@ static cfg_t *grammar(void)
 	}
 	cfg_set_error_function(cfg, on_error);
 	cfg_set_validate_func(cfg, "hostname", check_hostname);
-	cfg_set_validate_func(cfg, "data", check_path);
+	cfg_set_validate_func(cfg, "data", config_check_path);
 	cfg_set_validate_func(cfg, "admin_contact", check_uri);
 	cfg_set_validate_func(cfg, "threads", check_threads);
 	cfg_set_validate_func(cfg, "log_level", check_level);
-	cfg_set_validate_func(cfg, "listen", check_listen);
-	cfg_set_validate_func(cfg, "listen|ports", check_ports);
-	cfg_set_validate_func(cfg, "listen|addresses", check_addresses);
-	cfg_set_validate_func(cfg, "tls|certificate", check_path);
-	cfg_set_validate_func(cfg, "tls|key", check_path);
+	config_check_listens(cfg);
+	cfg_set_validate_func(cfg, "tls|certificate", config_check_path);
+	cfg_set_validate_func(cfg, "tls|key", config_check_path);
 	cfg_set_validate_func(cfg, "imap|hide|capabilities", check_capabilities);
 	cfg_set_validate_func(cfg, "limits|message_size", check_message_size);
 	cfg_set_validate_func(cfg, "limits|free_space", check_size);

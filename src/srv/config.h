@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/slice.h"
+#include "io/range.h"
 #include "line/session.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/postrider/postrider.conf"
@@ -24,6 +25,7 @@ enum srv_protocol {
 	SRV_POP3S,
 	SRV_IMAP,
 	SRV_IMAPS,
+	SRV_LMTP, /* only where the configuration names it */
 	SRV_PROTOCOLS
 };
 /* "smtp", "submission", ... as in the configuration and the endpoint file. */
@@ -38,6 +40,11 @@ struct config_listen {
 	size_t n_addresses;
 	uint16_t *ports; /* 0: a free one (demo only) */
 	size_t n_ports;
+	char *socket; /* LMTP: a unix socket too; or NULL */
+	unsigned socket_mode;
+	struct net_ranges networks; /* who may connect; none: everybody */
+	struct net_ranges proxy;    /* who says for whom it connects (PROXY) */
+	struct net_ranges xclient;  /* SMTP and LMTP: the same with XCLIENT */
 };
 
 struct config_tls {
@@ -52,7 +59,7 @@ struct config {
 	char *admin_contact;	/* a URI, told to IMAP clients; or NULL */
 	struct config_tls *tls; /* [0] is the default certificate */
 	size_t n_tls;
-	struct config_listen *listens; /* default: all of DESIGN's ports */
+	struct config_listen *listens; /* default: all but LMTP */
 	size_t n_listens;
 	bool scram; /* SCRAM is offered; default false */
 	struct client_hide *hides;

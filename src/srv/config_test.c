@@ -52,7 +52,7 @@ static void test_empty_file_is_all_defaults(void **state)
 	assert_string_equal(c->data, "/var/lib/postrider");
 	assert_true(c->hostname[0] != '\0');
 	assert_int_equal(c->n_tls, 0);
-	assert_int_equal(c->n_listens, SRV_PROTOCOLS);
+	assert_int_equal(c->n_listens, SRV_PROTOCOLS - 1); /* all but LMTP */
 	assert_int_equal(c->listens[SRV_SMTP].n_ports, 2);
 	assert_int_equal(c->listens[SRV_SMTP].ports[1], 2525);
 	assert_int_equal(c->listens[SRV_IMAPS].ports[0], 993);
@@ -124,6 +124,76 @@ static void test_everything_set(void **state)
 	config_free(&c);
 }
 
+static void test_who_may(void **state)
+{
+	struct config *c = NULL;
+	char text[CONFIG_TEXT_MAX];
+	struct net_addr a;
+
+	(void)state;
+	assert_int_equal(load("listen lmtp { }\n"
+			      "listen smtp { proxy = {\"10.0.0.0/8\", \"2001:db8::/32\"} "
+			      "xclient = {\"192.0.2.1\"} networks = {\"0.0.0.0/0\"} }\n"
+			      "listen imap { proxy = {\"10.0.0.1\"} }\n",
+			      &c, text),
+			 0);
+	assert_int_equal(c->listens[0].protocol, SRV_LMTP);
+	assert_int_equal(c->listens[0].ports[0], 24);
+	assert_int_equal(c->listens[0].n_addresses, 2);
+	assert_string_equal(c->listens[0].addresses[0], "127.0.0.1");
+	assert_null(c->listens[0].socket);
+	assert_int_equal(net_addr_parse(S("127.8.9.1"), 1, &a), 0);
+	assert_true(net_ranges_have(&c->listens[0].networks, &a));
+	assert_int_equal(net_addr_parse(S("192.0.2.1"), 1, &a), 0);
+	assert_false(net_ranges_have(&c->listens[0].networks, &a));
+	assert_int_equal(c->listens[1].proxy.n, 2);
+	assert_int_equal(c->listens[1].networks.n, 1);
+	assert_true(net_ranges_have(&c->listens[1].xclient, &a));
+	assert_int_equal(c->listens[2].proxy.n, 1);
+	assert_int_equal(c->listens[2].networks.n, 0);
+	config_free(&c);
+	assert_int_equal(load("listen lmtp { socket = \"/run/lmtp\" socket_mode = \"0600\" "
+			      "networks = {\"10.0.0.0/8\"} }\n",
+			      &c, text),
+			 0);
+	assert_string_equal(c->listens[0].socket, "/run/lmtp");
+	assert_int_equal(c->listens[0].socket_mode, 0600);
+	assert_int_equal(c->listens[0].n_addresses, 0); /* nothing else was asked for */
+	config_free(&c);
+	assert_int_equal(load("listen lmtp { socket = \"/run/lmtp\" ports = {2424} }\n", &c, text),
+			 0);
+	assert_int_equal(c->listens[0].socket_mode, 0660);
+	assert_int_equal(c->listens[0].n_addresses, 2);
+	config_free(&c);
+}
+
+static void test_bad_listens(void **state)
+{
+	(void)state;
+	refused("listen smtp { networks = {\"10.0.0.1/8\"} }\n",
+		"1: networks: \"10.0.0.1/8\": expected an address or a network such as "
+		"\"10.0.0.0/8\" or \"2001:db8::/32\"");
+	refused("listen imap { proxy = {\"*\"} }\n",
+		"1: proxy: \"*\": expected an address or a network such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
+	refused("listen imap { xclient = {\"10.0.0.0/8\"} }\n",
+		"1: listen imap: xclient is for smtp, submission, submissions and lmtp only");
+	refused("listen lmtp { xclient = {\"10.0.0.0/99\"} }\n",
+		"1: xclient: \"10.0.0.0/99\": expected an address or a network such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
+	refused("listen smtp { socket = \"/run/x\" }\n", "1: listen smtp: socket is for lmtp only");
+	refused("listen smtp { socket_mode = \"0600\" }\n",
+		"1: listen smtp: socket_mode is for lmtp only");
+	refused("listen lmtp {\n socket = \"x\" }\n",
+		"2: socket = \"x\": expected an absolute path");
+	refused("listen lmtp { socket_mode = \"660\" }\n",
+		"1: socket_mode = \"660\": expected an octal mode such as \"0660\"");
+	refused("listen lmtp { socket_mode = \"0888\" }\n",
+		"1: socket_mode = \"0888\": expected an octal mode such as \"0660\"");
+	refused("listen lmtp { socket_mode = \"07777\" }\n",
+		"1: socket_mode = \"07777\": expected an octal mode such as \"0660\"");
+	refused("listen lmtp { socket_mode = \"0\" }\n",
+		"1: socket_mode = \"0\": expected an octal mode such as \"0660\"");
+}
+
 static void test_bad_lines(void **state)
 {
 	(void)state;
@@ -147,7 +217,7 @@ static void test_bad_lines(void **state)
 	refused("limits { recipients = 0 }\n", "1: recipients = 0: expected 1 to 1000000");
 	refused("listen gopher { ports = {70} }\n",
 		"1: listen gopher: expected smtp, submission, submissions, "
-		"pop3, pop3s, imap or imaps");
+		"pop3, pop3s, imap, imaps or lmtp");
 	refused("listen pop3 {\n ports = {110, 99999}\n}\n", "2: port 99999: expected 1 to 65535");
 	refused("listen pop3 { addresses = {\"nowhere\"} }\n",
 		"1: address \"nowhere\": expected \"*\", an IPv4 or an IPv6 "
@@ -224,6 +294,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty_file_is_all_defaults),
 		cmocka_unit_test(test_everything_set),
+		cmocka_unit_test(test_who_may),
+		cmocka_unit_test(test_bad_listens),
 		cmocka_unit_test(test_bad_lines),
 		cmocka_unit_test(test_broken_syntax_names_the_file),
 		cmocka_unit_test(test_missing_file),

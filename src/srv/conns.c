@@ -16,11 +16,13 @@
 
 #include "base/table.h"
 #include "imap/imap.h"
+#include "io/proxy.h"
 #include "pop3/pop3.h"
 #include "smtp/smtp.h"
 #include "srv/tls_set.h"
 
 #define HANDSHAKE_MS (30 * 1000)
+#define PROXY_MS (5 * 1000) /* for a header; its protocol's text: at least 3 s */
 #define STOP_POLL_MS 10
 
 /* Connections of one address prefix. */
@@ -49,7 +51,7 @@ struct listener {
 	struct list node;
 	struct conns *conns;
 	size_t index;
-	enum srv_protocol protocol;
+	const struct config_listen *l;
 	int fd;
 	struct co *co;
 };
@@ -59,8 +61,10 @@ struct job {
 	struct co_post post;
 	struct conns *conns;
 	size_t index; /* the worker it is on */
+	const struct config_listen *l;
 	enum srv_protocol protocol;
-	int fd; /* until the stream has it */
+	bool proxied; /* a PROXY header comes first */
+	int fd;	      /* until the stream has it */
 	struct net_addr peer;
 	struct net_addr local;
 	struct prefix *prefix; /* NULL: not counted */
@@ -170,17 +174,37 @@ static struct prefix *prefix_take(struct conns *c, const struct net_addr *a, boo
 	return p;
 }
 
-/* May this connection come in? Counts it if so. */
-static bool admit(struct conns *c, struct job *j)
+/* Under the lock. */
+static void prefix_give(struct conns *c, struct prefix *p)
+{
+	if (p && --p->n == 0) {
+		table_del(&c->prefixes, slice_make(p->key, p->key_len));
+		free(p);
+	}
+}
+
+/* Under the lock: counts it for this address and no other. False: that has
+ * its share already. */
+static bool count_for(struct conns *c, struct job *j, const struct net_addr *a)
 {
 	bool full = false;
 
-	pthread_mutex_lock(&c->lock);
-	full = c->stats.open >= c->o.max;
-	if (!full && j->peer.len && !net_addr_is_loopback(&j->peer)) {
-		j->prefix = prefix_take(c, &j->peer, &full);
+	prefix_give(c, j->prefix);
+	j->prefix = NULL;
+	if (a->len && !net_addr_is_loopback(a)) {
+		j->prefix = prefix_take(c, a, &full);
 	}
-	if (full) {
+	return !full;
+}
+
+/* May this connection come in? Counts it if so; for whom, a proxy says later. */
+static bool admit(struct conns *c, struct job *j)
+{
+	bool ok;
+
+	pthread_mutex_lock(&c->lock);
+	ok = c->stats.open < c->o.max && (j->proxied || count_for(c, j, &j->peer));
+	if (!ok) {
 		c->stats.refused++;
 	} else {
 		c->stats.open++;
@@ -189,21 +213,40 @@ static bool admit(struct conns *c, struct job *j)
 		j->tls = tls_set_ref(c->tls);
 	}
 	pthread_mutex_unlock(&c->lock);
-	return !full;
+	return ok;
+}
+
+/* The connection is another one's than it seemed. False: too many of its. */
+static bool recount(struct conns *c, struct job *j, const struct net_addr *a)
+{
+	bool ok;
+
+	pthread_mutex_lock(&c->lock);
+	ok = count_for(c, j, a);
+	c->stats.refused += !ok;
+	pthread_mutex_unlock(&c->lock);
+	return ok;
+}
+
+/* session.h: XCLIENT. */
+static bool rename_session(struct session *s, const struct net_addr *peer)
+{
+	struct job *j = s->owner;
+
+	if (!recount(j->conns, j, peer)) {
+		return false;
+	}
+	j->peer = *peer;
+	return true;
 }
 
 static void discharge(struct conns *c, struct job *j)
 {
-	struct prefix *p = j->prefix;
-
 	tls_set_unref(&j->tls);
 	pthread_mutex_lock(&c->lock);
 	c->stats.open--;
 	c->stats.per_protocol[j->protocol]--;
-	if (p && --p->n == 0) {
-		table_del(&c->prefixes, slice_make(p->key, p->key_len));
-		free(p);
-	}
+	prefix_give(c, j->prefix);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -221,6 +264,8 @@ CO_FN static int new_session(struct job *j, struct stream **sp)
 	case SRV_SUBMISSIONS:
 		return smtp_session_new(env, SMTP_SUBMISSION, sp, &j->peer, &j->local, tls,
 					&j->session);
+	case SRV_LMTP:
+		return smtp_session_new(env, SMTP_LMTP, sp, &j->peer, &j->local, tls, &j->session);
 	case SRV_POP3:
 	case SRV_POP3S:
 		return pop3_session_new(env, sp, &j->peer, &j->local, tls, &j->session);
@@ -255,6 +300,55 @@ CO_FN static int handshake(struct job *j, struct stream **sp, struct tls_info *i
 	return 0;
 }
 
+/* A refusal that a mail program understands. */
+static const struct slice too_many[SRV_PROTOCOLS] = {
+	[SRV_SMTP] = S("421 4.7.0 too many connections\r\n"),
+	[SRV_SUBMISSION] = S("421 4.7.0 too many connections\r\n"),
+	[SRV_LMTP] = S("421 4.3.2 too many connections\r\n"),
+	[SRV_POP3] = S("-ERR [SYS/TEMP] too many connections\r\n"),
+	[SRV_IMAP] = S("* BYE [UNAVAILABLE] too many connections\r\n"),
+};
+
+CO_FN static int read_proxy(struct job *j, struct stream *s)
+{
+	struct proxy_header h;
+	int r;
+
+	stream_set_deadline(s, clock_in_ms(PROXY_MS));
+	r = proxy_read(s, &h);
+	if (r != 0) {
+		return r;
+	}
+	if (!h.known) {
+		h.src = j->peer;
+		h.dst = j->local;
+	} else if (net_addr_is_loopback(&h.src) && !net_addr_is_loopback(&j->peer)) {
+		return -EPROTO; /* our own machine is trusted: only it may say so */
+	}
+	if (!recount(j->conns, j, &h.src)) {
+		stream_write(s, too_many[j->protocol]);
+		return -EUSERS;
+	}
+	j->peer = h.src;
+	j->local = h.dst;
+	return 0;
+}
+
+/* For whom is it? A proxy that does not say it right serves nobody. */
+CO_FN static int take_proxy(struct job *j, struct stream **sp)
+{
+	int r = read_proxy(j, *sp);
+	char peer[NET_ADDR_TEXT_MAX];
+
+	if (r != 0) {
+		log_event(LOG_WARN, "", "proxy.refused",
+			  LOG_C("proto", srv_protocol_name[j->protocol]),
+			  LOG_C("peer", net_addr_text(&j->peer, peer)), LOG_I("code", r));
+		stream_free(sp);
+	}
+	return r;
+}
+
 /* From a socket to a session that can be run. */
 CO_FN static int open_session(struct job *j)
 {
@@ -266,11 +360,18 @@ CO_FN static int open_session(struct job *j)
 		return r;
 	}
 	j->fd = -1;
-	if (config_implicit_tls(j->protocol)) {
+	if (j->proxied) {
+		r = take_proxy(j, &s);
+	}
+	if (r == 0 && config_implicit_tls(j->protocol)) {
 		r = handshake(j, &s, &info);
 	}
 	if (r == 0) {
 		r = new_session(j, &s);
+	}
+	if (r == 0 && net_ranges_have(&j->l->xclient, &j->peer)) {
+		j->session->rename = rename_session;
+		j->session->owner = j;
 	}
 	if (r == 0 && config_implicit_tls(j->protocol)) {
 		j->session->conn.tls_active = true;
@@ -351,26 +452,34 @@ static void run_job(void *arg)
 	run_job_co(arg);
 }
 
-/* A refusal that a mail program understands, if it can be said at once. */
+/* Says so, if it can be said at once. */
 static void refuse(int fd, enum srv_protocol p)
 {
-	static const struct slice text[SRV_PROTOCOLS] = {
-		[SRV_SMTP] = S("421 4.7.0 too many connections\r\n"),
-		[SRV_SUBMISSION] = S("421 4.7.0 too many connections\r\n"),
-		[SRV_POP3] = S("-ERR [SYS/TEMP] too many connections\r\n"),
-		[SRV_IMAP] = S("* BYE [UNAVAILABLE] too many connections\r\n"),
-	};
-
-	if (text[p].n && send(fd, text[p].p, text[p].n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+	if (too_many[p].n &&
+	    send(fd, too_many[p].p, too_many[p].n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
 		/* Nobody is there to be told. */
 	}
 	close(fd);
 }
 
+/* Whoever comes over a unix socket was let in by its mode. */
+static bool may_enter(const struct listener *l, const struct net_addr *peer)
+{
+	const struct net_ranges *r = &l->l->networks;
+
+	if (peer->len == 0 || r->n == 0 || net_ranges_have(r, peer)) {
+		return true;
+	}
+	pthread_mutex_lock(&l->conns->lock);
+	l->conns->stats.refused++;
+	pthread_mutex_unlock(&l->conns->lock);
+	return false;
+}
+
 static void on_conn(void *arg, int fd, const struct net_addr *peer)
 {
 	struct listener *l = arg;
-	struct job *j = calloc(1, sizeof(*j));
+	struct job *j = may_enter(l, peer) ? calloc(1, sizeof(*j)) : NULL;
 
 	if (!j) {
 		close(fd);
@@ -378,7 +487,9 @@ static void on_conn(void *arg, int fd, const struct net_addr *peer)
 	}
 	j->conns = l->conns;
 	j->index = l->index;
-	j->protocol = l->protocol;
+	j->l = l->l;
+	j->protocol = l->l->protocol;
+	j->proxied = net_ranges_have(&l->l->proxy, peer);
 	j->fd = fd;
 	j->peer = *peer;
 	j->start = clock_mono();
@@ -386,7 +497,7 @@ static void on_conn(void *arg, int fd, const struct net_addr *peer)
 	net_local_addr(fd, &j->local);
 	if (!admit(l->conns, j)) {
 		free(j);
-		refuse(fd, l->protocol);
+		refuse(fd, l->l->protocol);
 		return;
 	}
 	adopt_job(j);
@@ -404,7 +515,7 @@ static void run_listener(void *arg)
 	r = net_accept_loop(l->fd, on_conn, l);
 	if (!is_stopping(l->conns)) {
 		log_event(LOG_ERROR, "", "listen.failed",
-			  LOG_C("proto", srv_protocol_name[l->protocol]), LOG_I("code", r));
+			  LOG_C("proto", srv_protocol_name[l->l->protocol]), LOG_I("code", r));
 	}
 	close(l->fd);
 	list_del(&l->node);
@@ -430,10 +541,10 @@ static int start_listener(void *arg)
 	return r;
 }
 
-int conns_listen(struct conns *c, size_t index, int fd, enum srv_protocol protocol)
+int conns_listen(struct conns *c, size_t index, int fd, const struct config_listen *l)
 {
-	struct listener l = { .conns = c, .index = index, .fd = fd, .protocol = protocol };
-	int r = co_call(c->o.workers->loop[index], start_listener, &l);
+	struct listener one = { .conns = c, .index = index, .fd = fd, .l = l };
+	int r = co_call(c->o.workers->loop[index], start_listener, &one);
 
 	if (r != 0) {
 		close(fd);

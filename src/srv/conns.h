@@ -4,7 +4,10 @@
  * Each is a coroutine: TLS handshake where the port has it from the start,
  * then the protocol's session, which may move to another loop once. Caps on
  * connections in all and per address (/32, /64) are kept here (THREATS 4,
- * RS-02); loopback is not counted per address.
+ * RS-02); loopback is not counted per address. Who connects for others says
+ * for whom with the PROXY protocol (io/proxy.h) before everything else, or with
+ * XCLIENT; both only from networks that the configuration names, and both are
+ * then counted for the client's address, not for the proxy's (THREATS SM-19).
  */
 #ifndef SRV_CONNS_H
 #define SRV_CONNS_H
@@ -36,9 +39,10 @@ void conns_free(struct conns **cp);
 void conns_set_tls(struct conns *c, struct tls_set *set);
 /*
  * Serves accepted connections of this listening socket on worker `index`
- * (takes over fd). Call on any loop. 0 or -errno.
+ * (takes over fd); l (its protocol, and who is let in or believed) outlives
+ * the conns. Call on any loop. 0 or -errno.
  */
-CO_FN int conns_listen(struct conns *c, size_t index, int fd, enum srv_protocol protocol);
+CO_FN int conns_listen(struct conns *c, size_t index, int fd, const struct config_listen *l);
 /*
  * Stops listening, tells all sessions to say goodbye and waits until they
  * are gone, at most ms milliseconds. The number that is left.

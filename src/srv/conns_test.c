@@ -1,6 +1,6 @@
 /*
- * conns: the cap on connections, what is counted, and an orderly stop, on two
- * loops over real sockets. What an account's sessions see is tested end to
+ * conns: the cap on connections, what is counted and for whom, and an orderly
+ * stop, on two loops over real sockets. What an account's sessions see is tested end to
  * end (test/e2e/test_enemy.py).
  */
 #include <setjmp.h>
@@ -26,7 +26,8 @@ struct rig {
 	struct workers workers;
 	struct site site;
 	struct conns *conns;
-	enum srv_protocol protocol;
+	struct config_listen l;
+	void *(*clients)(void *arg);
 	uint16_t port;
 	struct co_signal greeted; /* every client has heard something */
 	unsigned served, refused, goodbyes;
@@ -111,7 +112,7 @@ static void listen_on_all(struct rig *r)
 		assert_true(fd >= 0);
 		assert_int_equal(net_local_addr(fd, &a), 0);
 		r->port = net_addr_port(&a);
-		assert_int_equal(conns_listen(r->conns, i, fd, r->protocol), 0);
+		assert_int_equal(conns_listen(r->conns, i, fd, &r->l), 0);
 	}
 }
 
@@ -131,7 +132,7 @@ static void serve(void *arg)
 	assert_int_equal(conns_new(&o, &r->conns), 0);
 	listen_on_all(r);
 	co_signal_init(&r->greeted);
-	assert_int_equal(pthread_create(&t, NULL, clients, r), 0);
+	assert_int_equal(pthread_create(&t, NULL, r->clients, r), 0);
 	co_signal_wait(&r->greeted);
 	conns_stats(r->conns, &r->before);
 	r->left = conns_stop(r->conns, 10 * 1000);
@@ -140,17 +141,23 @@ static void serve(void *arg)
 	workers_stop(&r->workers);
 }
 
+static void run_rig(struct rig *r)
+{
+	assert_int_equal(workers_start(&r->workers, WORKERS, NULL), 0);
+	assert_int_equal(co_spawn("serve", serve, r, NULL), 0);
+	co_loop_run(r->workers.loop[0]);
+	workers_join(&r->workers);
+	conns_free(&r->conns);
+	site_close(&r->site);
+	assert_int_equal(r->left, 0);
+	assert_int_equal(r->after.open, 0);
+}
+
 static void run(enum srv_protocol protocol)
 {
-	struct rig r = { .protocol = protocol };
+	struct rig r = { .l.protocol = protocol, .clients = clients };
 
-	assert_int_equal(workers_start(&r.workers, WORKERS, NULL), 0);
-	assert_int_equal(co_spawn("serve", serve, &r, NULL), 0);
-	co_loop_run(r.workers.loop[0]);
-	workers_join(&r.workers);
-	conns_free(&r.conns);
-	site_close(&r.site);
-
+	run_rig(&r);
 	assert_int_equal(r.served, MAX_OPEN);
 	assert_int_equal(r.refused, CLIENTS - MAX_OPEN);
 	assert_int_equal(r.before.open, MAX_OPEN);
@@ -158,9 +165,98 @@ static void run(enum srv_protocol protocol)
 	assert_int_equal(r.before.refused, CLIENTS - MAX_OPEN);
 	assert_int_equal(r.before.per_protocol[protocol], MAX_OPEN);
 	assert_int_equal(r.goodbyes, MAX_OPEN);
-	assert_int_equal(r.left, 0);
-	assert_int_equal(r.after.open, 0);
 	assert_int_equal(r.after.per_protocol[protocol], 0);
+}
+
+/* ---- for whom a proxy connects -------------------------------------------- */
+
+/* What is heard first behind these octets; the connection stays open. */
+static int dial_and_say(struct rig *r, struct slice text, char line[256])
+{
+	int fd = dial(r->port);
+
+	assert_int_equal(write(fd, text.p, text.n), (ssize_t)text.n);
+	hear(fd, line);
+	return fd;
+}
+
+#define FIRST S("PROXY TCP4 203.0.113.1 127.0.0.1 4711 25\r\n")
+
+/* One connection for each address; others are told, and none is left behind. */
+static void *proxied(void *arg)
+{
+	static const struct slice wrong[] = {
+		S("EHLO x.example.test\r\n"),
+		S("PROXY TCP4 203.0.113.3 127.0.0.1 4711 99999\r\n"),
+		S("\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"),
+		S("\r\n\r\n\0\r\nQUIT\n\x23\x11\0\0"),
+	};
+	struct rig *r = arg;
+	char line[256];
+	int first = dial_and_say(r, FIRST, line), fd;
+
+	assert_int_equal(strncmp(line, "220 ", 4), 0);
+	fd = dial_and_say(r, FIRST, line);
+	assert_non_null(strstr(line, "too many connections"));
+	close(fd);
+	fd = dial_and_say(r, S("PROXY TCP6 ::ffff:203.0.113.1 ::1 1 2\r\n"), line);
+	assert_non_null(strstr(line, "too many connections"));
+	close(fd);
+	fd = dial_and_say(r, S("PROXY TCP4 203.0.113.2 127.0.0.1 4711 25\r\n"), line);
+	assert_int_equal(strncmp(line, "220 ", 4), 0);
+	close(fd);
+	fd = dial_and_say(r, S("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"), line);
+	assert_int_equal(strncmp(line, "220 ", 4), 0);
+	close(fd);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		fd = dial_and_say(r, wrong[i], line);
+		assert_string_equal(line, "");
+		close(fd);
+	}
+	close(first);
+	do { /* until its end has been seen */
+		fd = dial_and_say(r, FIRST, line);
+		close(fd);
+	} while (strncmp(line, "220 ", 4) != 0);
+	co_signal_fire(&r->greeted);
+	return NULL;
+}
+
+static void test_proxy(void **state)
+{
+	struct net_range loopback;
+	struct rig r = { .l.protocol = SRV_SMTP, .clients = proxied };
+
+	(void)state;
+	assert_int_equal(net_range_parse(S("127.0.0.0/8"), &loopback), 0);
+	r.l.proxy = (struct net_ranges){ &loopback, 1 };
+	run_rig(&r);
+}
+
+static void *unwelcome(void *arg)
+{
+	struct rig *r = arg;
+	char line[256];
+	int fd = dial(r->port);
+
+	hear(fd, line);
+	assert_string_equal(line, "");
+	close(fd);
+	co_signal_fire(&r->greeted);
+	return NULL;
+}
+
+static void test_networks(void **state)
+{
+	struct net_range other;
+	struct rig r = { .l.protocol = SRV_LMTP, .clients = unwelcome };
+
+	(void)state;
+	assert_int_equal(net_range_parse(S("203.0.113.0/24"), &other), 0);
+	r.l.networks = (struct net_ranges){ &other, 1 };
+	run_rig(&r);
+	assert_int_equal(r.before.refused, 1);
+	assert_int_equal(r.before.accepted, 0);
 }
 
 static void test_smtp(void **state)
@@ -184,9 +280,9 @@ static void test_imap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_smtp),
-		cmocka_unit_test(test_pop3),
-		cmocka_unit_test(test_imap),
+		cmocka_unit_test(test_smtp),	 cmocka_unit_test(test_pop3),
+		cmocka_unit_test(test_imap),	 cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_networks),
 	};
 
 	log_setup(STDERR_FILENO, LOG_ERROR);

@@ -108,15 +108,23 @@ CO_FN static int bind_port(struct server *s, const struct config_listen *l, cons
 		s->ports.port[l->protocol] = port;
 	}
 	if (s->workers.n == 1) {
-		return conns_listen(s->conns, 0, fd, l->protocol);
+		return conns_listen(s->conns, 0, fd, l);
 	}
 	close(fd);
 	net_addr_parse(slice_cstr(address), port, &a);
 	for (size_t i = 0; r == 0 && i < s->workers.n; i++) {
 		fd = net_listen(&a, true, s->e);
-		r = fd < 0 ? fd : conns_listen(s->conns, i, fd, l->protocol);
+		r = fd < 0 ? fd : conns_listen(s->conns, i, fd, l);
 	}
 	return r;
+}
+
+/* One loop serves it: whoever delivers over it is one program. */
+CO_FN static int bind_socket(struct server *s, const struct config_listen *l)
+{
+	int fd = net_listen_unix(l->socket, (mode_t)l->socket_mode, s->e);
+
+	return fd < 0 ? fd : conns_listen(s->conns, 0, fd, l);
 }
 
 CO_FN static int bind_all(struct server *s)
@@ -129,6 +137,9 @@ CO_FN static int bind_all(struct server *s)
 
 		if (c->n_tls == 0 && config_implicit_tls(l->protocol)) {
 			continue; /* by default only: config_load saw to it */
+		}
+		if (l->socket) {
+			r = bind_socket(s, l);
 		}
 		for (size_t a = 0; r == 0 && a < l->n_addresses; a++) {
 			for (size_t p = 0; r == 0 && p < l->n_ports; p++) {

@@ -30,6 +30,7 @@ struct rig {
 	struct client_hide hide;
 	char hide_client[64];
 	char hide_names[128];
+	bool xclient;
 	bool full;
 	bool broken;
 	bool stopping;
@@ -508,6 +509,8 @@ static int do_switch(struct rig *r, struct slice verb, bool on)
 		r->env.cleartext_loopback = on;
 	} else if (slice_eq(verb, S("progress"))) {
 		r->env.progress_ms = on ? -1 : 0;
+	} else if (slice_eq(verb, S("xclient"))) {
+		r->xclient = on;
 	} else if (slice_eq(verb, S("share_with_anyone"))) {
 		r->env.share_with_anyone = on;
 	} else {
@@ -563,6 +566,15 @@ int rig_do(struct rig *r, struct slice what)
 
 /* ---- sessions ----------------------------------------------------------- */
 
+/* srv's part of XCLIENT: of 203.0.113.9 there are too many connections. */
+static bool rename_session(struct session *s, const struct net_addr *peer)
+{
+	char text[NET_ADDR_TEXT_MAX];
+
+	(void)s;
+	return !slice_eq(slice_cstr(net_addr_text(peer, text)), S("203.0.113.9"));
+}
+
 struct session *rig_session(struct rig *r, enum rig_proto proto, bool tls, bool starttls,
 			    const struct net_addr *peer, struct stream **sp)
 {
@@ -573,8 +585,13 @@ struct session *rig_session(struct rig *r, enum rig_proto proto, bool tls, bool 
 	switch (proto) {
 	case RIG_SMTP:
 	case RIG_SUBMISSION:
-		MUST(smtp_session_new(&r->env, proto == RIG_SMTP ? SMTP_MX : SMTP_SUBMISSION, sp,
-				      peer, NULL, ctx, &s));
+	case RIG_LMTP:
+		MUST(smtp_session_new(&r->env,
+				      proto == RIG_SMTP	  ? SMTP_MX
+				      : proto == RIG_LMTP ? SMTP_LMTP
+							  : SMTP_SUBMISSION,
+				      sp, peer, NULL, ctx, &s));
+		s->rename = r->xclient ? rename_session : NULL;
 		break;
 	case RIG_POP3:
 		MUST(pop3_session_new(&r->env, sp, peer, NULL, ctx, &s));

@@ -36,7 +36,7 @@ struct tls_ctx *rig_tls(void);
  */
 int rig_do(struct rig *r, struct slice what);
 
-enum rig_proto { RIG_SMTP, RIG_SUBMISSION, RIG_POP3, RIG_IMAP };
+enum rig_proto { RIG_SMTP, RIG_SUBMISSION, RIG_LMTP, RIG_POP3, RIG_IMAP };
 /* A session over *sp (taken over). */
 struct session *rig_session(struct rig *r, enum rig_proto proto, bool tls, bool starttls,
 			    const struct net_addr *peer, struct stream **sp);

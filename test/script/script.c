@@ -131,7 +131,8 @@ static int unescape(struct reader *r, struct slice in, struct buf *out)
 
 static int read_proto(struct reader *r, struct slice v, enum rig_proto *out)
 {
-	static const struct slice names[] = { S("smtp"), S("submission"), S("pop3"), S("imap") };
+	static const struct slice names[] = { S("smtp"), S("submission"), S("lmtp"), S("pop3"),
+					      S("imap") };
 
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (slice_eq(names[i], v)) {
@@ -186,6 +187,7 @@ static int setting(struct reader *r, struct slice text)
 		S("mercy"),
 		S("mercy_by_name"),
 		S("progress"),
+		S("xclient"),
 	};
 	size_t colon = slice_chr(text, ':');
 	struct slice key = slice_trim(slice_sub(text, 0, colon));

@@ -12,7 +12,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { SUBMISSION = 1, TLS = 2, WAITS = 4, LOGIN = 8, MAIL = 16, DATA = 32 };
+enum {
+	SUBMISSION = 1,
+	TLS = 2,
+	WAITS = 4,
+	LOGIN = 8,
+	MAIL = 16,
+	DATA = 32,
+	LMTP = 64,
+	XCLIENT = 128
+};
 
 static const char login[] = "EHLO x\r\nAUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdA"
 			    "B3b25kZXJsYW5k\r\n";
@@ -29,7 +38,7 @@ static void found(void *arg, const char *text)
 static void prepare(unsigned how, struct slice in, struct buf *out)
 {
 	if (how & LOGIN) {
-		buf_adds(out, how & SUBMISSION ? login : "EHLO x\r\n");
+		buf_adds(out, how & LMTP ? "LHLO x\r\n" : how & SUBMISSION ? login : "EHLO x\r\n");
 	}
 	if (how & MAIL) {
 		buf_adds(out, mail);
@@ -60,8 +69,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	} else if (stream_mem_new(buf_slice(&input), NULL, 0, &s) != 0) {
 		abort();
 	}
-	session = rig_session(r, how & SUBMISSION ? RIG_SUBMISSION : RIG_SMTP, how & TLS, false,
-			      how & SUBMISSION ? NULL : &peer, &s);
+	if (how & XCLIENT) {
+		rig_do(r, S("xclient yes"));
+	}
+	session = rig_session(r,
+			      how & LMTP	 ? RIG_LMTP
+			      : how & SUBMISSION ? RIG_SUBMISSION
+						 : RIG_SMTP,
+			      how & TLS, false, how & SUBMISSION ? NULL : &peer, &s);
 	co_enter();
 	assert(session_run(session) == SESSION_END);
 	session_free(&session);

@@ -1,0 +1,20 @@
+/* What the files of the configuration share; nobody else includes this. */
+#ifndef SRV_CONFIG_IMPL_H
+#define SRV_CONFIG_IMPL_H
+
+#include <confuse.h>
+
+#include "srv/config.h"
+
+/* config_listen.c: the grammar of a listen section, its checks, its values. */
+extern cfg_opt_t config_listen_opts[];
+void config_check_listens(cfg_t *cfg);
+void config_take_listens(struct config *c, cfg_t *cfg);
+/* Every protocol but LMTP, on its own ports. */
+void config_listen_everywhere(struct config *c);
+void config_free_listens(struct config *c);
+
+/* config.c */
+int config_check_path(cfg_t *cfg, cfg_opt_t *opt);
+
+#endif
