@@ -4,8 +4,13 @@
  * Verifying is done in three steps, so that the body is read once whatever
  * the number of signatures: new (header known) - body (any pieces) - end (asks
  * the DNS for the keys). rsa-sha256 and ed25519-sha256; rsa-sha1 and keys
- * under 1024 bits never pass (RFC 8301), nor does a body longer than l= says
- * (THREATS AN-02).
+ * under 1024 bits never pass (RFC 8301), nor does a body longer than l= says,
+ * nor a second From that is not signed (THREATS AN-02).
+ *
+ * Words: PASS; FAIL, it was checked and does not hold (body or header changed,
+ * expired); POLICY, it holds for less than it seems to (l=, a second Subject);
+ * PERMERROR, it cannot be used (syntax, algorithm, no key or a bad one);
+ * TEMPERROR, the key could not be had. There is one result for each signature.
  */
 #ifndef TRUST_DKIM_H
 #define TRUST_DKIM_H
@@ -19,13 +24,14 @@
 
 struct dkim_result {
 	enum trust_result result;
+	/* Whatever the result: what was said. Only a PASS makes it true. */
 	struct slice domain;	/* d=, lower case A-labels; empty if unreadable */
 	struct slice selector;	/* s= */
 	struct slice identity;	/* i=, or "@" and the domain */
 	struct slice algorithm; /* a= */
 	struct slice b;		/* the first 8 characters of b= (header.b, RFC 6008) */
 	unsigned bits;		/* of an RSA key; 0 else */
-	bool testing;		/* the key says t=y */
+	bool testing;		/* the key says t=y: to be treated as unsigned */
 	struct slice reason;	/* not PASS: what is wrong, for people */
 };
 struct dkim_outcome {
@@ -41,10 +47,12 @@ struct dkim_verifier;
 int dkim_verifier_new(struct slice header, int64_t now, struct dkim_verifier **out);
 /* Is there anything that body octets are needed for? */
 bool dkim_verifier_wants_body(const struct dkim_verifier *v);
-/* The body in any pieces. Pure computation. */
+/* The body in any pieces. Pure computation, up to 10 ns an octet: between
+ * pieces of 64 KiB others should get their turn (co_breathe). */
 void dkim_verifier_body(struct dkim_verifier *v, struct slice data);
-/* Asks for keys, checks. Suspends; deadline as in dns_query, for all of it.
- * Slices of *out live in the arena. 0, -ENOMEM, -ECANCELED. */
+/* Asks for keys, checks; long headers are hashed off the loop. Suspends;
+ * deadline as in dns_query, for all of it. Slices of *out live in the arena.
+ * 0, -ENOMEM, -ECANCELED. Once. */
 CO_FN int dkim_verifier_end(struct dkim_verifier *v, struct dns *d, int64_t deadline,
 			    struct arena *a, struct dkim_outcome *out);
 /* Sets NULL; accepts NULL. */
@@ -71,13 +79,15 @@ struct dkim_sign_opts {
 	int64_t now; /* unix seconds, t= */
 };
 struct dkim_signer;
-/* header as above. Signs the fields of RFC 6376 5.4.1 that are there and
- * oversigns From, To, Cc, Subject, Date, Content-Type. 0, -EINVAL (no From),
- * -ENOMEM. */
+/* header as above; header and key are used until dkim_signer_free. Signs the
+ * fields of RFC 6376 5.4.1 that are there and oversigns From, To, Cc, Subject,
+ * Date, Content-Type. 0; -EINVAL (no From, more than 1000 fields to be named,
+ * more than 10000 in all, domain or selector is no name); -ENOMEM. */
 int dkim_signer_new(struct slice header, const struct dkim_sign_opts *o, struct dkim_signer **out);
 void dkim_signer_body(struct dkim_signer *s, struct slice data);
 /* The whole field "DKIM-Signature: ...CRLF", folded, to put in front of the
- * message, into out. 0 or -ENOMEM, -EIO (the library failed). */
+ * message, into out. 0 or -ENOMEM, -EIO (the library failed). RSA of 2048 bits
+ * takes 1 ms, of 4096 bits 5 ms of CPU: for co_offload. Once. */
 int dkim_signer_end(struct dkim_signer *s, struct buf *out, struct err *e);
 void dkim_signer_free(struct dkim_signer **sp);
 

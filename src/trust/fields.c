@@ -152,9 +152,9 @@ struct field *fields_pick(struct fields *f, struct slice name, const struct fiel
 	return e;
 }
 
-bool fields_left(const struct fields *f, struct slice name, const struct field *but)
+bool fields_partly(const struct fields *f, struct slice name, const struct field *but)
 {
 	const struct name *k = find_name(f, name);
 
-	return k && next_of(f, k, but);
+	return k && k->picking == f->picking && next_of(f, k, but);
 }

@@ -52,7 +52,7 @@ void fields_pick_start(struct fields *f);
 /* The lowest field of this name that was not picked yet, or NULL; `but` is
  * passed over (the signature itself). */
 struct field *fields_pick(struct fields *f, struct slice name, const struct field *but);
-/* Is there one of this name that was not picked in this selection? */
-bool fields_left(const struct fields *f, struct slice name, const struct field *but);
+/* Were some of this name asked for in this selection, but not all? */
+bool fields_partly(const struct fields *f, struct slice name, const struct field *but);
 
 #endif
