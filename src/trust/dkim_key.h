@@ -14,4 +14,15 @@ struct dkim_key {
 int dkim_key_sign(const struct dkim_key *k, const unsigned char hash[SIG_HASH_LEN],
 		  struct buf *base64, struct err *e);
 
+/* ---- pieces of signature fields (dkim_sign.c) -------------------------------- */
+
+/* The names for h=, separated by colons, appended: what RFC 6376 5.4.1 says to
+ * sign, once more than it is there where readers look. 0, -EINVAL (more than
+ * SIG_NAMES_MAX), -ENOMEM. */
+int dkim_sign_names(const struct fields *f, struct buf *out);
+/* Such a list, folded, behind "\th=" or alike. */
+void dkim_sign_add_names(struct slice names, struct buf *out);
+/* base64, folded. */
+void dkim_sign_add_folded(struct slice base64, struct buf *out);
+
 #endif

@@ -61,25 +61,25 @@ struct dkim_signer {
 	int64_t now;
 };
 
-static int name_fields(struct dkim_signer *s)
+int dkim_sign_names(const struct fields *f, struct buf *out)
 {
 	size_t total = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(signable); i++) {
-		size_t n = fields_count(&s->fields, signable[i].name) + signable[i].over;
+		size_t n = fields_count(f, signable[i].name) + signable[i].over;
 
 		total += n;
 		if (total > SIG_NAMES_MAX) {
 			return -EINVAL;
 		}
 		for (; n; n--) {
-			if (s->names.n) {
-				buf_addc(&s->names, ':');
+			if (out->n) {
+				buf_addc(out, ':');
 			}
-			buf_add(&s->names, signable[i].name);
+			buf_add(out, signable[i].name);
 		}
 	}
-	return s->names.err ? -ENOMEM : 0;
+	return out->err ? -ENOMEM : 0;
 }
 
 static int signer_init(struct dkim_signer *s, struct slice header, const struct dkim_sign_opts *o)
@@ -100,7 +100,7 @@ static int signer_init(struct dkim_signer *s, struct slice header, const struct 
 	if (fields_count(&s->fields, S("From")) == 0 || o->now < 0) {
 		return -EINVAL;
 	}
-	r = name_fields(s);
+	r = dkim_sign_names(&s->fields, &s->names);
 	return r < 0 ? r : sig_body_want(&s->body, CANON_RELAXED);
 }
 
@@ -143,8 +143,7 @@ void dkim_signer_free(struct dkim_signer **sp)
 
 /* ---- the field --------------------------------------------------------------------- */
 
-/* A list of names, on as many lines as it needs. */
-static void add_names(struct slice names, struct buf *out)
+void dkim_sign_add_names(struct slice names, struct buf *out)
 {
 	size_t line = 2;
 	struct slice name;
@@ -163,14 +162,18 @@ static void add_names(struct slice names, struct buf *out)
 	}
 }
 
-static void add_folded(struct slice base64, struct buf *out)
+/* As others fold it: lines of 72, the first with its "b=". */
+void dkim_sign_add_folded(struct slice base64, struct buf *out)
 {
-	for (size_t i = 0; i < base64.n; i += LINE_LEN) {
-		if (i) {
-			buf_adds(out, "\r\n\t ");
-		}
-		buf_add(out, slice_sub(base64, i, LINE_LEN));
+	size_t n = LINE_LEN - 2;
+
+	while (base64.n > n) {
+		buf_add(out, slice_sub(base64, 0, n));
+		buf_adds(out, "\r\n\t ");
+		base64 = slice_from(base64, n);
+		n = LINE_LEN;
 	}
+	buf_add(out, base64);
 }
 
 /* Everything behind the colon, up to "b=". */
@@ -179,7 +182,7 @@ static void add_tags(const struct dkim_signer *s, struct buf *out)
 	buf_printf(out, " v=1; a=%s; c=relaxed/relaxed; t=%lld;\r\n\td=%.*s;\r\n\ts=%.*s;\r\n\th=",
 		   s->key->ed25519 ? "ed25519-sha256" : "rsa-sha256", (long long)s->now,
 		   SLICE_ARG(buf_slice(&s->domain)), SLICE_ARG(buf_slice(&s->selector)));
-	add_names(buf_slice(&s->names), out);
+	dkim_sign_add_names(buf_slice(&s->names), out);
 	buf_adds(out, ";\r\n\tbh=");
 	base64_encode(out, slice_make((const char *)s->body.way[CANON_RELAXED].sum, SIG_HASH_LEN));
 	buf_adds(out, ";\r\n\tb=");
@@ -213,7 +216,7 @@ int dkim_signer_end(struct dkim_signer *s, struct buf *out, struct err *e)
 		buf_add(out, HEAD);
 		buf_addc(out, ':');
 		buf_add(out, buf_slice(&tags));
-		add_folded(buf_slice(&b), out);
+		dkim_sign_add_folded(buf_slice(&b), out);
 		buf_adds(out, "\r\n");
 		r = out->err ? -ENOMEM : 0;
 	}

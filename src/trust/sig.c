@@ -8,6 +8,7 @@
 #include "base/codec.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include "trust/arc.h"
 #include "trust/domain.h"
 
 /* RFC 6376 3.5: t= and x= have 1*12 digits. */
@@ -119,6 +120,8 @@ static bool canon_of(struct slice word, enum canon *out)
 	return slice_eq(word, S("relaxed"));
 }
 
+/* c=. Without it all is simple; of ARC, relaxed: RFC 8617 does not say so, but
+ * its suite and other validators do. */
 static bool read_canon(struct sig *s)
 {
 	struct slice v = value_of(s, S("c"));
@@ -126,6 +129,7 @@ static bool read_canon(struct sig *s)
 
 	s->header = s->body = CANON_SIMPLE;
 	if (!v.p) {
+		s->header = s->body = s->kind == SIG_AMS ? CANON_RELAXED : CANON_SIMPLE;
 		return true;
 	}
 	if (!canon_of(slice_split(&v, '/'), &s->header) || (body && !canon_of(v, &s->body))) {
@@ -389,7 +393,8 @@ static bool read_instance(struct sig *s)
 	struct slice v = value_of(s, S("i"));
 	uint32_t n = 0;
 
-	if (!is_number(v, INSTANCE_DIGITS_MAX) || slice_u32(v, &n) != 0 || n == 0) {
+	if (!is_number(v, INSTANCE_DIGITS_MAX) || slice_u32(v, &n) != 0 || n == 0 ||
+	    n > ARC_SETS_MAX) {
 		return bad(s, "i= is no instance");
 	}
 	s->instance = n;
