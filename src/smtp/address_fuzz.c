@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/utf8.h"
 #include "smtp/address.h"
+#include "smtp/params.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -64,12 +65,34 @@ static void check_path(struct slice in, bool utf8)
 	assert(r != 0 || cur_done(&c));
 }
 
+/* Whatever they hold points into the input and keeps within its limits. */
+static void check_params(struct slice in)
+{
+	unsigned all = SMTP_EXT_BIT(SMTP_EXTS) - 1;
+	struct cur c = cur_init(in);
+	struct smtp_mail_params m;
+	struct smtp_rcpt_params r;
+
+	if (smtp_mail_params_parse(&c, all, 1767323045, &m) == SMTP_PARAMS_OK) {
+		assert(inside(m.auth, in) && inside(m.envid, in));
+		assert(m.envid.n <= SMTP_ENVID_MAX && slice_is_printable(m.envid));
+		assert(m.priority >= -9 && m.priority <= 9);
+		assert(m.by != SMTP_BY_RETURN || m.by_time > 0);
+	}
+	c = cur_init(in);
+	if (smtp_rcpt_params_parse(&c, all, true, &r) == SMTP_PARAMS_OK) {
+		assert(inside(r.orcpt, in) && r.orcpt.n <= SMTP_ORCPT_MAX && no_controls(r.orcpt));
+		assert(r.notify == SMTP_NOTIFY_NEVER || !(r.notify & SMTP_NOTIFY_NEVER));
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct slice in = slice_make((const char *)data, n);
 
 	check_path(in, false);
 	check_path(in, true);
+	check_params(in);
 	if (smtp_helo_ok(in)) {
 		assert(n <= SMTP_DOMAIN_MAX && slice_is_printable(in));
 		assert(slice_chr(in, ' ') == SIZE_MAX);

@@ -73,7 +73,7 @@ int smtp_data(void *session, void *cmd)
 		return smtp_reply(s, s->role == SMTP_LMTP ? "503 5.5.1 no valid recipients"
 							  : "554 5.5.1 no valid recipients");
 	}
-	if (s->tx->binary) {
+	if (s->tx->params.body == SMTP_BODY_BINARYMIME) {
 		return smtp_reply(s, "503 5.5.1 a BINARYMIME message comes with BDAT");
 	}
 	in = smtp_intake_new(s);

@@ -40,7 +40,7 @@ struct job {
 static void add_with(const struct smtp_session *s, struct buf *b)
 {
 	const struct conn *c = &s->base.conn;
-	bool utf8 = s->tx->smtputf8;
+	bool utf8 = s->tx->params.smtputf8;
 
 	if (s->role == SMTP_LMTP) {
 		buf_adds(b, utf8 ? "UTF8LMTP" : "LMTP");
@@ -83,6 +83,9 @@ static void add_trace(struct job *j)
 		buf_adds(b, "\r\n\tfor <");
 		buf_add(b, s->tx->first);
 		buf_addc(b, '>');
+	}
+	if (s->tx->params.priority) {
+		buf_printf(b, "\r\n\tPRIORITY %d", s->tx->params.priority);
 	}
 	mime_date_format(clock_wall(), 0, text);
 	buf_printf(b, ";\r\n\t%s\r\n", text);
@@ -438,7 +441,8 @@ CO_FN static void log_result(struct job *j, const char *no)
 		conn_log(&j->s->base.conn, LOG_INFO, "mail.accepted", LOG_C("id", j->id),
 			 LOG_S("from", tx->from), LOG_S("rcpt", tx->first),
 			 LOG_I("rcpts", tx->n_rcpt), LOG_I("accounts", tx->n_accounts),
-			 LOG_I("size", store_writer_size(j->writer)));
+			 LOG_I("size", store_writer_size(j->writer)),
+			 LOG_I("priority", tx->params.priority));
 		return;
 	}
 	conn_log(&j->s->base.conn, j->err.code < 0 ? LOG_ERROR : LOG_INFO, "mail.refused",

@@ -4,8 +4,6 @@
  */
 #include "smtp/internal.h"
 
-#include <inttypes.h>
-
 /* Does the verb stand alone? If not, says so. */
 CO_FN static bool no_args(struct smtp_session *s, const struct smtp_cmd *p)
 {
@@ -48,31 +46,16 @@ int smtp_helo(void *session, void *cmd)
 int smtp_ehlo(void *session, void *cmd)
 {
 	struct smtp_session *s = session;
-	struct conn *c = &s->base.conn;
+	struct buf list = BUF_INIT(2048);
 
 	if (!take_name(s, cmd)) {
 		return 0;
 	}
 	s->esmtp = true;
-	conn_printf(c,
-		    "250-%s\r\n250-PIPELINING\r\n250-SIZE %" PRIu64 "\r\n"
-		    "250-8BITMIME\r\n250-BINARYMIME\r\n250-CHUNKING\r\n"
-		    "250-ENHANCEDSTATUSCODES\r\n",
-		    s->base.env->hostname, smtp_message_max(s));
-	if (smtp_starttls_offered(s)) {
-		conn_write(c, S("250-STARTTLS\r\n"));
-	}
-	if (smtp_auth_offered(s)) {
-		struct buf names = BUF_INIT(256);
-
-		sasl_mechanisms(s->base.env->auth, conn_tls(c), &names);
-		conn_printf(c, "250-AUTH %s\r\n", buf_cstr(&names));
-		buf_fini(&names);
-	}
-	if (s->base.rename) {
-		conn_write(c, S("250-XCLIENT NAME ADDR PORT PROTO HELO\r\n"));
-	}
-	conn_write(c, S("250-HELP\r\n250 SMTPUTF8\r\n"));
+	smtp_list_extensions(s, &list);
+	conn_printf(&s->base.conn, "250-%s\r\n", s->base.env->hostname);
+	conn_write(&s->base.conn, buf_slice(&list));
+	buf_fini(&list);
 	return 0;
 }
 

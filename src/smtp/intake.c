@@ -15,7 +15,7 @@ struct smtp_intake *smtp_intake_new(struct smtp_session *s)
 		return NULL;
 	}
 	in->max = smtp_message_max(s);
-	in->binary = s->tx->binary;
+	in->binary = s->tx->params.body == SMTP_BODY_BINARYMIME;
 	/* The dot decoder may give out a held back CR with what follows. */
 	buf_init(&in->piece, 2 * SMTP_CHUNK + 8);
 	in->chunk = malloc(SMTP_CHUNK);

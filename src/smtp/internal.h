@@ -7,12 +7,16 @@
 #include "line/verb.h"
 #include "smtp/address.h"
 #include "smtp/header.h"
+#include "smtp/params.h"
 #include "smtp/smtp.h"
 #include "store/store.h"
 
-#define SMTP_LINE_MAX 510	 /* RFC 5321 4.5.3.1.4, less the CRLF */
-#define SMTP_PARAM_LINE_MAX 1100 /* MAIL, RCPT with their parameters */
-#define SMTP_SASL_MAX 12288	 /* RFC 4954 4 */
+#define SMTP_LINE_MAX 510 /* RFC 5321 4.5.3.1.4, less the CRLF */
+/* MAIL, RCPT with all parameters of params.h: RFC 1870 3 (+26), 3030 3 (+33),
+ * 6531 3.4 (+10), 4954 3 (+500), 8689 2 (+11), 6710 3 (+15), 2852 2 (+17), 3461
+ * 5 (+124, +531), 4865 3 (+34) */
+#define SMTP_PARAM_LINE_MAX 1300
+#define SMTP_SASL_MAX 12288 /* RFC 4954 4 */
 #define SMTP_HELO_MAX 255
 #define SMTP_TIMEOUT_MS (300 * 1000) /* RFC 5321 4.5.3.2.7 */
 #define SMTP_MESSAGE_MAX (50u * 1024 * 1024)
@@ -44,7 +48,8 @@ enum smtp_verb_flags {
 
 /* An accepted recipient. */
 struct smtp_rcpt {
-	struct slice addr;	  /* as it was given */
+	struct slice addr; /* as it was given */
+	struct smtp_rcpt_params params;
 	const uint32_t *accounts; /* places in the transaction's accounts */
 	size_t n_accounts;
 	const char *reply; /* LMTP: why it did not get the message; NULL: it did */
@@ -56,10 +61,7 @@ struct smtp_tx {
 	struct arena arena; /* addresses */
 	struct slice from;  /* "" for <> */
 	struct slice first; /* first accepted recipient */
-	bool smtputf8;
-	bool body_8bit;
-	bool binary;	 /* BODY=BINARYMIME */
-	uint64_t size;	 /* declared; 0 not */
+	struct smtp_mail_params params;
 	unsigned n_rcpt; /* accepted recipients */
 	struct smtp_rcpt *rcpts;
 	struct smtp_rcpt **rcpts_end;
@@ -117,9 +119,17 @@ CO_FN void smtp_greet(struct smtp_session *s);
 /* The goodbye of a session that srv cancelled. */
 CO_FN void smtp_say_cut(struct smtp_session *s);
 uint64_t smtp_message_max(const struct smtp_session *s);
+/* How many recipients a transaction may have. */
+unsigned smtp_rcpt_max(const struct smtp_session *s);
 bool smtp_tls_or_trusted(const struct smtp_session *s);
 bool smtp_auth_offered(const struct smtp_session *s);
 bool smtp_starttls_offered(const struct smtp_session *s);
+
+/* ext.c */
+/* SMTP_EXT_BITs of what this session offers now. */
+unsigned smtp_offered(const struct smtp_session *s);
+/* Adds the lines of EHLO's answer behind the first. */
+void smtp_list_extensions(struct smtp_session *s, struct buf *out);
 
 /* hello.c */
 CO_FN int smtp_helo(void *session, void *cmd);

@@ -1,63 +1,12 @@
 /*
- * MAIL: the sender and what the message will be (RFC 5321 4.1.1.2, 1870,
- * 6152, 6531, 4954 5, 6409 6.1).
+ * MAIL: the sender and what the message will be (RFC 5321 4.1.1.2, 6409 6.1;
+ * the parameters: params.h).
  */
 #include <stdlib.h>
 
 #include "smtp/internal.h"
 
 #define TX_ARENA_MAX (2u * 1024 * 1024) /* 1000 recipients and room */
-#define SIZE_DIGITS_MAX 20		/* RFC 1870 3 */
-
-struct mail_params {
-	uint64_t size;
-	bool has_size, has_body, has_auth;
-	bool body_8bit;
-	bool binary;
-	bool smtputf8;
-};
-
-CO_FN static int bad_params(struct smtp_session *s)
-{
-	return smtp_reply(s, "501 5.5.4 bad parameter");
-}
-
-/* One parameter: 0, or the reply. */
-static const char *take_param(const struct smtp_session *s, const struct smtp_param *p,
-			      struct mail_params *m)
-{
-	static const char bad[] = "501 5.5.4 bad parameter";
-
-	if (slice_ieq(p->name, S("SIZE"))) {
-		if (m->has_size || p->value.n > SIZE_DIGITS_MAX ||
-		    slice_u64(p->value, &m->size) != 0) {
-			return bad;
-		}
-		m->has_size = true;
-	} else if (slice_ieq(p->name, S("BODY"))) {
-		m->body_8bit = slice_ieq(p->value, S("8BITMIME"));
-		m->binary = slice_ieq(p->value, S("BINARYMIME"));
-		if (m->has_body ||
-		    (!m->body_8bit && !m->binary && !slice_ieq(p->value, S("7BIT")))) {
-			return bad;
-		}
-		m->has_body = true;
-	} else if (slice_ieq(p->name, S("SMTPUTF8"))) {
-		if (m->smtputf8 || p->value.p) {
-			return bad;
-		}
-		m->smtputf8 = true;
-	} else if (slice_ieq(p->name, S("AUTH")) && s->role == SMTP_SUBMISSION) {
-		/* Whoever is logged in is the sender: checked, not kept. */
-		if (m->has_auth || !p->value.p || !smtp_xtext_ok(p->value)) {
-			return bad;
-		}
-		m->has_auth = true;
-	} else {
-		return "555 5.5.4 unknown parameter";
-	}
-	return NULL;
-}
 
 /*
  * SMTPUTF8 decides how the path is read, and stands behind it: looked for
@@ -125,10 +74,37 @@ CO_FN static const char *judge_sender(struct smtp_session *s, const struct smtp_
 	return r == 1 ? NULL : "550 5.7.1 not your address";
 }
 
+/* The parameters outlive the line: their texts go into the arena. */
+static int keep_params(struct smtp_tx *tx, const struct smtp_mail_params *m)
+{
+	tx->params = *m;
+	if (m->auth.p) {
+		tx->params.auth = arena_dup(&tx->arena, m->auth);
+	}
+	if (m->envid.p) {
+		tx->params.envid = arena_dup(&tx->arena, m->envid);
+	}
+	return arena_err(&tx->arena);
+}
+
+/*
+ * Nobody unknown gets in front of others (RFC 6710 4.1): from strangers a
+ * priority above 0 is 0, and they are told so.
+ */
+static const char *settle_priority(const struct smtp_session *s, struct smtp_mail_params *m)
+{
+	if (s->role != SMTP_MX || m->priority <= 0) {
+		return "250 2.1.0 OK";
+	}
+	m->priority = 0;
+	return "250 2.3.6 0 is the highest priority here";
+}
+
 CO_FN static int begin(struct smtp_session *s, const struct smtp_path *p,
-		       const struct mail_params *m)
+		       struct smtp_mail_params *m)
 {
 	struct smtp_tx *tx = calloc(1, sizeof(*tx));
+	const char *welcome = settle_priority(s, m);
 
 	if (!tx) {
 		return smtp_reply(s, "451 4.3.0 out of memory");
@@ -139,41 +115,27 @@ CO_FN static int begin(struct smtp_session *s, const struct smtp_path *p,
 	s->tx = tx;
 	s->owed = 0;
 	tx->from = arena_dup(&tx->arena, p->addr);
-	tx->smtputf8 = m->smtputf8;
-	tx->body_8bit = m->body_8bit;
-	tx->binary = m->binary;
-	tx->size = m->size;
-	if (arena_err(&tx->arena)) {
+	if (keep_params(tx, m) != 0) {
 		smtp_reset(s);
 		return smtp_reply(s, "451 4.3.0 out of memory");
 	}
 	s->state = SMTP_MAIL;
 	s->mails++;
-	return smtp_reply(s, "250 2.1.0 OK");
+	return smtp_reply(s, welcome);
 }
 
-CO_FN static int take_params(struct smtp_session *s, struct cur *c, struct mail_params *m)
+/* NULL, or what is wrong with the parameters. */
+static const char *take_params(struct smtp_session *s, struct cur *c, struct smtp_mail_params *m)
 {
-	struct smtp_param p;
-	int r;
-
-	while ((r = smtp_param_next(c, &p)) == 1) {
-		const char *no = take_param(s, &p, m);
-
-		if (no) {
-			smtp_reply(s, no);
-			return -1;
-		}
+	switch (smtp_mail_params_parse(c, smtp_offered(s), clock_wall(), m)) {
+	case SMTP_PARAMS_SYNTAX:
+		return "501 5.5.4 bad parameter";
+	case SMTP_PARAMS_UNKNOWN:
+		return "555 5.5.4 unknown parameter";
+	case SMTP_PARAMS_OK:
+		break;
 	}
-	if (r < 0) {
-		bad_params(s);
-		return -1;
-	}
-	if (m->size > smtp_message_max(s)) {
-		smtp_reply(s, "552 5.3.4 message too big");
-		return -1;
-	}
-	return 0;
+	return m->size > smtp_message_max(s) ? "552 5.3.4 message too big" : NULL;
 }
 
 /* mail = "MAIL FROM:" Reverse-path [SP Mail-parameters]     RFC 5321 4.1.1.2 */
@@ -182,7 +144,7 @@ int smtp_mail(void *session, void *cmd)
 	struct smtp_session *s = session;
 	struct smtp_cmd *cmdp = cmd;
 	struct cur c = cur_init(cmdp->args);
-	struct mail_params m = { 0 };
+	struct smtp_mail_params m;
 	struct smtp_path path;
 	const char *no;
 
@@ -205,9 +167,7 @@ int smtp_mail(void *session, void *cmd)
 	case SMTP_ADDR_SYNTAX:
 		return smtp_reply(s, "501 5.1.7 bad sender address");
 	}
-	if (take_params(s, &c, &m) != 0) {
-		return 0;
-	}
-	no = judge_sender(s, &path);
+	no = take_params(s, &c, &m);
+	no = no ? no : judge_sender(s, &path);
 	return no ? smtp_reply(s, no) : begin(s, &path, &m);
 }

@@ -64,14 +64,15 @@ CO_FN static bool can_never_fit(struct smtp_session *s, uint64_t account)
 {
 	struct store_usage u;
 
-	return s->tx->size > 0 && store_usage(s->base.env->store, account, &u, NULL) == STORE_OK &&
-	       u.quota_bytes > 0 && s->tx->size > u.quota_bytes;
+	return s->tx->params.size > 0 &&
+	       store_usage(s->base.env->store, account, &u, NULL) == STORE_OK &&
+	       u.quota_bytes > 0 && s->tx->params.size > u.quota_bytes;
 }
 
 /* NULL: room in every one of them; else the reply. */
 CO_FN static const char *check_room(struct smtp_session *s, const struct auth_targets *t)
 {
-	uint64_t size = s->tx->size ? s->tx->size : 1;
+	uint64_t size = s->tx->params.size ? s->tx->params.size : 1;
 
 	for (size_t i = 0; i < t->n; i++) {
 		int r = store_would_fit(s->base.env->store, t->accounts[i], size);
@@ -162,15 +163,32 @@ CO_FN static int accepted(struct smtp_session *s, struct smtp_rcpt *rcpt)
 	return smtp_reply(s, "250 2.1.5 OK");
 }
 
-CO_FN static int route(struct smtp_session *s, struct slice addr)
+/* In the transaction's arena. NULL: that is full. */
+static struct smtp_rcpt *new_rcpt(struct smtp_tx *tx, struct slice addr,
+				  const struct smtp_rcpt_params *params)
 {
-	struct smtp_rcpt *rcpt = arena_new(&s->tx->arena, struct smtp_rcpt);
+	struct smtp_rcpt *r = arena_new(&tx->arena, struct smtp_rcpt);
+
+	if (r) {
+		r->addr = arena_dup(&tx->arena, addr);
+		r->params = *params;
+		if (params->orcpt.p) {
+			r->params.orcpt = arena_dup(&tx->arena, params->orcpt);
+		}
+	}
+	return arena_err(&tx->arena) ? NULL : r;
+}
+
+CO_FN static int route(struct smtp_session *s, struct slice addr,
+		       const struct smtp_rcpt_params *params)
+{
+	struct smtp_rcpt *rcpt = new_rcpt(s->tx, addr, params);
 	struct auth_targets t = { 0 };
 	struct arena arena;
 	const char *no = NULL;
 	int r;
 
-	if (!rcpt || !(rcpt->addr = arena_dup(&s->tx->arena, addr)).p) {
+	if (!rcpt) {
 		return smtp_reply(s, "452 4.5.3 too many recipients");
 	}
 	arena_init(&arena, ROUTE_ARENA_MAX);
@@ -222,15 +240,35 @@ static const char *judge_path(enum smtp_addr r, const struct smtp_path *p)
 	return NULL;
 }
 
+/* NULL, or what is wrong with the parameters. */
+static const char *take_params(struct smtp_session *s, struct cur *c, struct smtp_rcpt_params *p)
+{
+	switch (smtp_rcpt_params_parse(c, smtp_offered(s), s->tx->params.smtputf8, p)) {
+	case SMTP_PARAMS_SYNTAX:
+		return "501 5.5.4 bad parameter";
+	case SMTP_PARAMS_UNKNOWN:
+		return "555 5.5.4 unknown parameter";
+	case SMTP_PARAMS_OK:
+		break;
+	}
+	return NULL;
+}
+
+unsigned smtp_rcpt_max(const struct smtp_session *s)
+{
+	if (s->base.env->rcpt_max) {
+		return s->base.env->rcpt_max;
+	}
+	return s->role == SMTP_SUBMISSION ? 100 : 1000;
+}
+
 /* rcpt = "RCPT TO:" Forward-path [SP Rcpt-parameters]       RFC 5321 4.1.1.3 */
 int smtp_rcpt(void *session, void *cmd)
 {
 	struct smtp_session *s = session;
 	struct smtp_cmd *cmdp = cmd;
 	struct cur c = cur_init(cmdp->args);
-	unsigned max = s->base.env->rcpt_max	    ? s->base.env->rcpt_max
-		       : s->role == SMTP_SUBMISSION ? 100
-						    : 1000;
+	struct smtp_rcpt_params params;
 	struct smtp_path path = { 0 };
 	const char *no;
 
@@ -238,15 +276,13 @@ int smtp_rcpt(void *session, void *cmd)
 		return smtp_reply(s, "501 5.5.4 syntax: RCPT TO:<address>");
 	}
 	cur_opt(&c, ' ');
-	no = judge_path(smtp_path_parse(&c, s->tx->smtputf8, &path), &path);
+	no = judge_path(smtp_path_parse(&c, s->tx->params.smtputf8, &path), &path);
+	no = no ? no : take_params(s, &c, &params);
 	if (no) {
 		return smtp_reply(s, no);
 	}
-	if (!cur_done(&c)) {
-		return smtp_reply(s, "555 5.5.4 unknown parameter");
-	}
-	if (s->tx->n_rcpt >= max) {
+	if (s->tx->n_rcpt >= smtp_rcpt_max(s)) {
 		return smtp_reply(s, "452 4.5.3 too many recipients");
 	}
-	return path.literal ? not_ours(s) : route(s, path.addr);
+	return path.literal ? not_ours(s) : route(s, path.addr, &params);
 }

@@ -19,7 +19,7 @@ static const struct verb table[] = {
 	{ S("AUTH"), SMTP_READY, VERB_LAST | SMTP_NOT_LMTP, SMTP_SASL_MAX, smtp_auth,
 	  "AUTH mechanism [initial-response]" },
 	{ S("MAIL"), SMTP_READY, 0, SMTP_PARAM_LINE_MAX, smtp_mail,
-	  "MAIL FROM:<address> [SIZE=n] [BODY=type] [SMTPUTF8]" },
+	  "MAIL FROM:<address> [parameter ...]" },
 	{ S("RCPT"), SMTP_MAIL | SMTP_RCPT, 0, SMTP_PARAM_LINE_MAX, smtp_rcpt,
 	  "RCPT TO:<address>" },
 	{ S("DATA"), SMTP_MAIL | SMTP_RCPT, VERB_LAST, 0, smtp_data, "DATA" },

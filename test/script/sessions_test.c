@@ -124,7 +124,7 @@ CO_FN static void smtp_starttls(struct rig *r)
 	say(&t, S("STARTTLS\r\n"));
 	hear(&t, S("503 5.5.1 say EHLO or HELO first\r\n"));
 	say(&t, S("EHLO y\r\n"));
-	hear(&t, S("250-ENHANCEDSTATUSCODES\r\n250-AUTH PLAIN LOGIN\r\n"));
+	hear(&t, S("250-REQUIRETLS\r\n250-AUTH PLAIN LOGIN\r\n"));
 	hear(&t, S("250 SMTPUTF8\r\n"));
 	say(&t, S("AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdAB3b25kZXJsYW5k\r\n"));
 	hear(&t, S("235 2.7.0 "));
