@@ -16,12 +16,17 @@
 struct store;
 struct auth;
 struct session;
+struct dns;
+struct policy;
 
 /* What is not announced to clients that call themselves so (IMAP's ID). */
 struct client_hide {
 	char *client; /* "*" and "?" stand for others; any case */
 	char *names;  /* of capabilities, separated by blanks */
 };
+
+/* What happens to a stranger's mail when SPF fails and no DMARC policy says. */
+enum trust_on_fail { TRUST_ON_FAIL_JUNK = 0, TRUST_ON_FAIL_ACCEPT, TRUST_ON_FAIL_REFUSE };
 
 /* What all sessions share; owned by srv, outlives them all. */
 struct proto_env {
@@ -43,6 +48,13 @@ struct proto_env {
 				     at each step (tests) */
 	const struct client_hide *hide;
 	size_t n_hide;
+	/* SMTP: who sent this? dns NULL: nothing is asked. */
+	struct dns *dns;
+	struct policy *policy; /* smtp/policy.h; NULL: none */
+	bool trust_mark_only;  /* findings are written, nothing follows from them */
+	enum trust_on_fail spf_fail;
+	const char *const *arc_sealers; /* whose ARC seal is believed */
+	size_t n_arc_sealers;
 	/* SMTP: how long a stranger's client is watched for speaking before the
 	 * greeting (RFC 5321 4.3.1); 0: not at all. */
 	int64_t greet_wait_ms;

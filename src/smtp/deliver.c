@@ -14,8 +14,11 @@
 #include "mime/binary.h"
 #include "mime/header.h"
 #include "smtp/intake.h"
+#include "smtp/verify.h"
+#include "trust/authres.h"
 
-#define META_MAX 512 /* kv.h, KV_META_MAX */
+#define META_MAX 512	   /* kv.h, KV_META_MAX */
+#define FINDINGS_MAX 16384 /* of one Authentication-Results field */
 
 static const char no_room[] = "452 4.3.1 no room for mail now, try again "
 			      "later";
@@ -28,7 +31,10 @@ struct job {
 	struct spool *converted; /* the same, where it is ours; or NULL */
 	struct smtp_header head; /* of what is in spool */
 	uint64_t body;		 /* offset of what follows the header in front */
-	struct buf front;	 /* trace fields and, for submission, the header */
+	struct buf front;	 /* trace fields and, where it is changed, the header */
+	struct buf findings;	 /* Authentication-Results, or empty */
+	bool junk;
+	char reply[VERIFY_REPLY_MAX];
 	char id[CONN_SID_MAX + 16];
 	struct store_writer *writer;
 	struct err err;
@@ -71,7 +77,9 @@ static void add_trace(struct job *j)
 
 	buf_adds(b, "Return-Path: <");
 	buf_add(b, s->tx->from);
-	buf_printf(b, ">\r\nReceived: from %s", s->helo);
+	buf_adds(b, ">\r\n");
+	buf_add(b, buf_slice(&j->findings));
+	buf_printf(b, "Received: from %s", s->helo);
 	if (c->peer.len) {
 		buf_printf(b, " (%s%s%s)", s->client, s->client[0] ? " " : "",
 			   net_addr_literal(&c->peer, text));
@@ -187,12 +195,12 @@ CO_FN static const char *check_authors(struct smtp_session *s, struct slice head
 	return NULL;
 }
 
-CO_FN static int read_header(struct job *j, char *p, size_t n)
+CO_FN static int read_header(struct spool *spool, char *p, size_t n, struct err *e)
 {
 	size_t at = 0;
 
 	while (at < n) {
-		ssize_t r = spool_read(j->spool, at, p + at, n - at, &j->err);
+		ssize_t r = spool_read(spool, at, p + at, n - at, e);
 
 		if (r <= 0) {
 			return r < 0 ? (int)r : -EIO;
@@ -206,14 +214,20 @@ CO_FN static int read_header(struct job *j, char *p, size_t n)
 CO_FN static const char *prepare_submission(struct job *j)
 {
 	size_t n = (size_t)j->head.len;
+	const char *hostname = j->s->base.env->hostname;
+	struct buf clean = BUF_INIT(SMTP_HEADER_MAX);
 	char *p = malloc(n ? n : 1);
 	const char *no = not_now;
 
-	if (p && read_header(j, p, n) == 0) {
-		no = check_authors(j->s, slice_make(p, n));
+	if (p && read_header(j->spool, p, n, &j->err) == 0) {
+		struct slice header = slice_make(p, n);
+
+		if (authres_strip(header, slice_cstr(hostname), &clean)) {
+			header = buf_slice(&clean);
+		}
+		no = check_authors(j->s, header);
 		if (!no) {
-			switch (smtp_header_fix(slice_make(p, n), j->s->base.env->hostname,
-						clock_wall(), &j->front)) {
+			switch (smtp_header_fix(header, hostname, clock_wall(), &j->front)) {
 			case SMTP_FIX_OK:
 				j->body = n;
 				break;
@@ -227,6 +241,80 @@ CO_FN static const char *prepare_submission(struct job *j)
 		}
 	}
 	free(p);
+	buf_fini(&clean);
+	return no;
+}
+
+/* ---- strangers ---------------------------------------------------------- */
+
+/* What the checks say of the message as it came. NULL, or the reply. */
+CO_FN static const char *verify(struct job *j, const struct smtp_intake *in, struct slice header)
+{
+	struct smtp_session *s = j->s;
+	struct verify_in v = {
+		.env = s->base.env,
+		.peer = &s->base.conn.peer,
+		.helo = slice_cstr(s->helo),
+		.from = s->tx->from,
+		.header = header,
+		.spool = in->spool,
+		.body = header.n,
+	};
+	struct verdict *found = malloc(sizeof(*found));
+	struct buf text = BUF_INIT(2048);
+	const char *no = not_now;
+
+	if (found && verify_message(&v, found, &j->err) == 0) {
+		verify_field(&v, found, &j->findings);
+		verify_summary(found, &text);
+		conn_log(&s->base.conn, LOG_INFO, "mail.verified", LOG_C("id", j->id),
+			 LOG_S("results", buf_slice(&text)), LOG_S("why", found->why));
+		j->junk = found->action == VERIFY_JUNK;
+		no = NULL;
+		if (found->action == VERIFY_REFUSE) {
+			memcpy(j->reply, found->reply, sizeof(j->reply));
+			no = j->reply;
+		}
+	}
+	if (found) {
+		verify_fini(found);
+	}
+	buf_fini(&text);
+	free(found);
+	return no;
+}
+
+/* Fields that claim to be ours are taken out (RFC 8601 5). */
+CO_FN static const char *strip_forged(struct job *j, struct buf *out)
+{
+	size_t n = (size_t)j->head.len;
+	char *p = malloc(n ? n : 1);
+	const char *no = not_now;
+
+	if (p && read_header(j->spool, p, n, &j->err) == 0) {
+		if (authres_strip(slice_make(p, n), slice_cstr(j->s->base.env->hostname), out)) {
+			j->body = n;
+		}
+		no = out->err ? not_now : NULL;
+	}
+	free(p);
+	return no;
+}
+
+CO_FN static const char *prepare_stranger(struct job *j, const struct smtp_intake *in)
+{
+	size_t n = (size_t)in->head.len;
+	const char *no = NULL;
+
+	if (verify_wanted(j->s->base.env, &j->s->base.conn.peer)) {
+		char *p = malloc(n ? n : 1);
+
+		no = not_now;
+		if (p && read_header(in->spool, p, n, &j->err) == 0) {
+			no = verify(j, in, slice_make(p, n));
+		}
+		free(p);
+	}
 	return no;
 }
 
@@ -405,6 +493,7 @@ CO_FN static const char *hand_over(struct job *j)
 	}
 	for (size_t i = 0; i < tx->n_accounts; i++) {
 		rcpts[i].account = tx->accounts[i];
+		rcpts[i].junk = j->junk;
 	}
 	r = store_deliver(j->s->base.env->store, j->writer, rcpts, tx->n_accounts, &j->err);
 	if (r != 0) {
@@ -421,15 +510,27 @@ CO_FN static const char *deliver(struct job *j, const struct smtp_intake *in)
 	const char *no = convert(j, in);
 	int r;
 
+	if (!no && j->s->role == SMTP_MX) {
+		no = prepare_stranger(j, in);
+	}
 	add_trace(j);
 	if (!no && j->s->role == SMTP_SUBMISSION) {
 		no = prepare_submission(j);
+	} else if (!no && j->s->role == SMTP_MX) {
+		no = strip_forged(j, &j->front);
 	}
 	if (no) {
 		return no;
 	}
 	r = write_message(j);
-	return r != 0 ? write_reply(r) : hand_over(j);
+	if (r == 0) {
+		r = smtp_gate_first(j->s);
+	}
+	no = r != 0 ? write_reply(r) : hand_over(j);
+	if (!no && !j->junk) {
+		smtp_gate_remember(j->s);
+	}
+	return no;
 }
 
 CO_FN static void log_result(struct job *j, const char *no)
@@ -462,16 +563,21 @@ const char *smtp_deliver(struct smtp_session *s, struct smtp_intake *in, char *t
 	j->s = s;
 	j->spool = in->spool;
 	j->head = in->head;
-	buf_init(&j->front, SMTP_HEADER_MAX + SMTP_TRACE_MAX + 1024);
+	buf_init(&j->front, SMTP_HEADER_MAX + SMTP_TRACE_MAX + FINDINGS_MAX);
+	buf_init(&j->findings, FINDINGS_MAX);
 	snprintf(j->id, sizeof(j->id), "%s.%u", s->base.conn.sid, s->mails);
 	no = deliver(j, in);
 	log_result(j, no);
 	if (!no) {
 		snprintf(text, cap, "250 2.0.0 OK id=%s", j->id);
+	} else if (no == j->reply) {
+		snprintf(text, cap, "%s", j->reply);
+		no = NULL;
 	}
 	store_writer_free(&j->writer);
 	spool_free(&j->converted);
 	buf_fini(&j->front);
+	buf_fini(&j->findings);
 	free(j);
 	return no ? no : text;
 }

@@ -119,7 +119,7 @@ void smtp_log_refused(struct smtp_session *s, const struct smtp_intake *in, cons
 
 void smtp_intake_finish(struct smtp_session *s, struct smtp_intake *in)
 {
-	char text[128];
+	char text[SMTP_LINE_MAX];
 	const char *reply;
 
 	flush(in);

@@ -93,6 +93,9 @@ struct smtp_session {
 	char helo[SMTP_HELO_MAX + 1];
 	char client[SMTP_HELO_MAX + 1]; /* the peer's name as XCLIENT has it, or "" */
 	struct auth_identity id;
+	bool lists_asked;	  /* block lists */
+	char gate[SMTP_LINE_MAX]; /* what they said, as a reply; or "" */
+	char wait[80];
 	struct smtp_tx *tx; /* NULL outside a transaction */
 };
 
@@ -145,6 +148,16 @@ CO_FN int smtp_quit(void *session, void *cmd);
 /* xclient.c */
 CO_FN int smtp_xclient(void *session, void *cmd);
 
+/* gate.c: a stranger's measure (policy.h). NULL, or the reply, which lives as
+ * long as the session. */
+const char *smtp_gate_connect(struct smtp_session *s);
+const char *smtp_gate_mail(struct smtp_session *s);
+CO_FN const char *smtp_gate_rcpt(struct smtp_session *s, struct slice rcpt);
+/* Lets a first-time sender wait before its message is taken. 0, -ECANCELED. */
+CO_FN int smtp_gate_first(struct smtp_session *s);
+/* This sender's message was taken. */
+void smtp_gate_remember(struct smtp_session *s);
+
 /* auth.c */
 CO_FN int smtp_auth(void *session, void *cmd);
 
@@ -167,8 +180,8 @@ struct smtp_intake;
 /* deliver.c */
 /*
  * What is complete in the spool: stamps it and hands it to the store. DATA
- * and BDAT both end here. Returns the reply; it is in `text` (of cap bytes)
- * where it carries the id. In LMTP, where the message came as far as the store,
+ * and BDAT both end here. Returns the reply, which may be in `text` (of cap
+ * bytes). In LMTP, where the message came as far as the store,
  * recipients who did not get it have their own reply.
  */
 CO_FN const char *smtp_deliver(struct smtp_session *s, struct smtp_intake *in, char *text,

@@ -27,6 +27,8 @@ static bool wants_utf8(struct slice args)
 /* May this session send mail at all now? False: answered. */
 CO_FN static bool may_send(struct smtp_session *s)
 {
+	const char *no;
+
 	if (s->role == SMTP_SUBMISSION && !s->authenticated) {
 		smtp_reply(s, smtp_tls_or_trusted(s) ? "530 5.7.0 log in first"
 						     : "530 5.7.0 use STARTTLS, then log in");
@@ -41,7 +43,11 @@ CO_FN static bool may_send(struct smtp_session *s)
 			      "later");
 		return false;
 	}
-	return true;
+	no = smtp_gate_mail(s);
+	if (no) {
+		smtp_reply(s, no);
+	}
+	return !no;
 }
 
 /* Is this path one that mail may come from? NULL, or the reply. */

@@ -194,7 +194,8 @@ CO_FN static int route(struct smtp_session *s, struct slice addr,
 	arena_init(&arena, ROUTE_ARENA_MAX);
 	r = auth_route(s->base.env->auth, addr, &arena, &t);
 	if (r == AUTH_LOCAL) {
-		no = take_targets(s, &t, rcpt);
+		no = smtp_gate_rcpt(s, addr);
+		no = no ? no : take_targets(s, &t, rcpt);
 	}
 	arena_fini(&arena);
 	if (no) {

@@ -236,6 +236,12 @@ void smtp_greet(struct smtp_session *s)
 
 CO_FN static void greet(struct smtp_session *s)
 {
+	const char *no = smtp_gate_connect(s);
+
+	if (no) {
+		smtp_bye(s, no);
+		return;
+	}
 	if (speaks_early(s)) {
 		smtp_bye(s, "554 5.5.0 you spoke before the greeting");
 	} else {

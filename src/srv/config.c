@@ -293,6 +293,8 @@ void config_free(struct config **cp)
 		free(c->hides[i].names);
 	}
 	free(c->hides);
+	config_free_trust(c);
+	config_free_smtp(c);
 	free(c->tls);
 	free(c->path);
 	free(c->hostname);
@@ -375,6 +377,8 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CO
 	c->scram = cfg_getbool(cfg_getsec(cfg, "auth"), "scram");
 	take_hides(c, cfg_getsec(cfg, "imap"));
 	config_take_listens(c, cfg);
+	config_take_trust(c, cfg);
+	config_take_smtp(c, cfg);
 	if (take_tls(c, cfg, path, text) != 0) {
 		return -EINVAL;
 	}
@@ -417,6 +421,8 @@ static cfg_t *grammar(void)
 				   CFG_SEC("limits", limits, CFGF_NONE),
 				   CFG_SEC("auth", auth, CFGF_NONE),
 				   CFG_SEC("imap", imap, CFGF_NONE),
+				   CFG_SEC("smtp", config_smtp_opts, CFGF_NONE),
+				   CFG_SEC("trust", config_trust_opts, CFGF_NONE),
 				   CFG_END() };
 	cfg_t *cfg = cfg_init(all, CFGF_NONE);
 
@@ -433,6 +439,8 @@ static cfg_t *grammar(void)
 	cfg_set_validate_func(cfg, "tls|certificate", config_check_path);
 	cfg_set_validate_func(cfg, "tls|key", config_check_path);
 	cfg_set_validate_func(cfg, "imap|hide|capabilities", check_capabilities);
+	config_check_trust(cfg);
+	config_check_smtp(cfg);
 	cfg_set_validate_func(cfg, "limits|message_size", check_message_size);
 	cfg_set_validate_func(cfg, "limits|free_space", check_size);
 	cfg_set_validate_func(cfg, "limits|recipients", check_count);

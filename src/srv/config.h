@@ -52,6 +52,22 @@ struct config_tls {
 	char *key;
 };
 
+/* What follows from who sent a message (smtp/verify.h). */
+struct config_trust {
+	bool mark_only; /* dmarc = "mark" */
+	enum trust_on_fail spf_fail;
+	char **arc_sealers; /* domains, canonical */
+	size_t n_arc_sealers;
+};
+
+/* The measure of strangers (smtp/policy.h). */
+struct config_smtp {
+	unsigned connections_per_minute, messages_per_minute;
+	unsigned first_time_delay, greylist; /* seconds */
+	char **blocklists;
+	size_t n_blocklists;
+};
+
 struct config {
 	char *path;	/* as given; NULL: built-in defaults */
 	char *hostname; /* default: the machine's */
@@ -74,6 +90,8 @@ struct config {
 		uint64_t free_space;	     /* floor; 0: the engine's default */
 	} limits;
 	bool share_with_anyone; /* imap */
+	struct config_smtp smtp;
+	struct config_trust trust;
 };
 
 /*

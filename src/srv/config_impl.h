@@ -14,6 +14,22 @@ void config_take_listens(struct config *c, cfg_t *cfg);
 void config_listen_everywhere(struct config *c);
 void config_free_listens(struct config *c);
 
+/* config_trust.c: the section "trust". */
+extern cfg_opt_t config_trust_opts[];
+void config_check_trust(cfg_t *cfg);
+void config_take_trust(struct config *c, cfg_t *cfg);
+void config_free_trust(struct config *c);
+
+/* config_smtp.c: the section "smtp". */
+extern cfg_opt_t config_smtp_opts[];
+void config_check_smtp(cfg_t *cfg);
+void config_take_smtp(struct config *c, cfg_t *cfg);
+void config_free_smtp(struct config *c);
+/* Lists of domains: each is checked, and kept in its canonical form. */
+int config_check_domains(cfg_t *cfg, cfg_opt_t *opt);
+char **config_take_domains(cfg_t *sec, const char *name, size_t *n_out);
+void config_free_domains(char **v, size_t n);
+
 /* config.c */
 int config_check_path(cfg_t *cfg, cfg_opt_t *opt);
 

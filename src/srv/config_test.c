@@ -64,6 +64,14 @@ static void test_empty_file_is_all_defaults(void **state)
 	assert_false(c->share_with_anyone);
 	assert_false(c->scram);
 	assert_int_equal(c->n_hides, 0);
+	assert_int_equal(c->smtp.greylist, 0);
+	assert_int_equal(c->smtp.first_time_delay, 15);
+	assert_int_equal(c->smtp.messages_per_minute, 200);
+	assert_int_equal(c->smtp.connections_per_minute, 120);
+	assert_int_equal(c->smtp.n_blocklists, 0);
+	assert_false(c->trust.mark_only);
+	assert_int_equal(c->trust.spf_fail, TRUST_ON_FAIL_JUNK);
+	assert_int_equal(c->trust.n_arc_sealers, 0);
 	assert_int_equal(c->threads, 0);
 	assert_int_equal(c->log_level, LOG_INFO);
 	config_free(&c);
@@ -89,6 +97,10 @@ static void test_everything_set(void **state)
 		     "imap { share_with_anyone = true\n"
 		     " hide \"Outlook*\" { capabilities = {IDLE, \"compress=deflate\"} }\n"
 		     " hide old { capabilities = {\"AUTH=SCRAM-SHA-256\"} }\n}\n"
+		     "smtp { greylist = 300 first_time_delay = 0 messages_per_minute = 7\n"
+		     " connections_per_minute = 8 blocklists = {BL.example.org} }\n"
+		     "trust { dmarc = mark spf_fail = refuse"
+		     " arc_sealers = {Lists.Example.ORG, \"b\xc3\xbc.example\"} }\n"
 		     "limits { message_size = \"1G\" recipients = 5\n"
 		     " connections = 10 connections_per_ip = 2 "
 		     "free_space = 1024K }\n",
@@ -117,6 +129,17 @@ static void test_everything_set(void **state)
 	assert_int_equal(c->limits.connections_per_ip, 2);
 	assert_true(c->share_with_anyone);
 	assert_true(c->scram);
+	assert_int_equal(c->smtp.greylist, 300);
+	assert_int_equal(c->smtp.first_time_delay, 0);
+	assert_int_equal(c->smtp.messages_per_minute, 7);
+	assert_int_equal(c->smtp.connections_per_minute, 8);
+	assert_int_equal(c->smtp.n_blocklists, 1);
+	assert_string_equal(c->smtp.blocklists[0], "bl.example.org");
+	assert_true(c->trust.mark_only);
+	assert_int_equal(c->trust.spf_fail, TRUST_ON_FAIL_REFUSE);
+	assert_int_equal(c->trust.n_arc_sealers, 2);
+	assert_string_equal(c->trust.arc_sealers[0], "lists.example.org");
+	assert_string_equal(c->trust.arc_sealers[1], "xn--b-eha.example");
 	assert_int_equal(c->n_hides, 2);
 	assert_string_equal(c->hides[0].client, "Outlook*");
 	assert_string_equal(c->hides[0].names, "IDLE compress=deflate");
@@ -199,7 +222,7 @@ static void test_bad_lines(void **state)
 	(void)state;
 	refused("hostname = \"a.test\"\nnonsense = 1\n",
 		"2: no such option 'nonsense'; expected one of hostname, "
-		"data, admin_contact, threads, log_level, tls, listen, limits, auth, imap");
+		"data, admin_contact, threads, log_level, tls, listen, limits, auth, imap, smtp, trust");
 	refused("limits { rcpts = 1 }\n",
 		"1: no such option 'rcpts'; expected one of message_size, "
 		"free_space, recipients, connections, connections_per_ip");
@@ -225,6 +248,16 @@ static void test_bad_lines(void **state)
 	refused("threads = -1\n", "1: threads = -1: expected 0 (one per core) to 256");
 	refused("log_level = loud\n", "1: log_level = \"loud\": expected "
 				      "debug, info, warn or error");
+	refused("smtp { greylist = 4000 }\n", "1: greylist = 4000: expected 0 (off) to 3600");
+	refused("smtp { first_time_delay = -1 }\n",
+		"1: first_time_delay = -1: expected 0 (off) to 120");
+	refused("smtp { blocklists = {\"http://x\"} }\n",
+		"1: blocklists: \"http://x\": expected a domain");
+	refused("trust { dmarc = maybe }\n", "1: dmarc = \"maybe\": expected enforce or mark");
+	refused("trust { spf_fail = cry }\n",
+		"1: spf_fail = \"cry\": expected junk, accept or refuse");
+	refused("trust {\n arc_sealers = {\"a b\"} }\n",
+		"2: arc_sealers: \"a b\": expected a domain");
 	refused("tls { certificate = \"/a.pem\" }\n", "1: tls: expected both certificate and key");
 	refused("imap { hide x { capabilities = {IMAP4rev1} } }\n",
 		"1: capabilities: \"IMAP4rev1\" is none that can be hidden");

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "io/listen.h"
+#include "smtp/policy.h"
 #include "srv/conns.h"
 #include "srv/control.h"
 #include "store/text.h"
@@ -34,6 +35,7 @@ struct server {
 	const struct server_opts *o;
 	struct workers workers;
 	struct site site;
+	struct policy *policy;
 	struct conns *conns;
 	struct control *control;
 	struct admin_env admin;
@@ -228,6 +230,21 @@ CO_FN static void live(struct server *s)
 	log_event(LOG_INFO, "", "server.stopping", LOG_I("signal", sig.ssi_signo));
 }
 
+static int make_policy(const struct config *c, struct policy **out, struct err *e)
+{
+	const struct policy_opts o = {
+		.connections_per_minute = c->smtp.connections_per_minute,
+		.messages_per_minute = c->smtp.messages_per_minute,
+		.first_time_delay = c->smtp.first_time_delay,
+		.greylist = c->smtp.greylist,
+		.blocklists = (const char *const *)c->smtp.blocklists,
+		.n_blocklists = c->smtp.n_blocklists,
+	};
+	int r = policy_new(&o, out);
+
+	return r ? err_set(e, r, "policy", "out of memory") : 0;
+}
+
 CO_FN static int boot(struct server *s)
 {
 	const struct server_opts *o = s->o;
@@ -249,6 +266,9 @@ CO_FN static int boot(struct server *s)
 	if (r == 0) {
 		r = site_open(&so, &s->site, s->e);
 	}
+	if (r == 0) {
+		r = make_policy(o->config, &s->policy, s->e);
+	}
 	if (r != 0) {
 		tls_set_unref(&tls);
 		return r;
@@ -265,6 +285,11 @@ CO_FN static int boot(struct server *s)
 		.hide = o->config->hides,
 		.n_hide = o->config->n_hides,
 		.greet_wait_ms = GREET_WAIT_MS,
+		.policy = s->policy,
+		.trust_mark_only = o->config->trust.mark_only,
+		.spf_fail = o->config->trust.spf_fail,
+		.arc_sealers = (const char *const *)o->config->trust.arc_sealers,
+		.n_arc_sealers = o->config->trust.n_arc_sealers,
 	};
 	r = conns_new(&co, &s->conns);
 	if (r != 0) {
@@ -364,6 +389,7 @@ static int run_loops(struct server *s)
 	co_loop_run(s->workers.loop[0]);
 	workers_join(&s->workers);
 	conns_free(&s->conns);
+	policy_free(&s->policy);
 	site_close(&s->site);
 	co_pool_stop();
 	return s->result;

@@ -2,6 +2,7 @@
  * Building the house and changing it from outside a session: see rig.h.
  */
 #include "rig.h"
+#include "rig_trust.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -28,6 +29,7 @@ struct rig {
 	struct proto_env env;
 	struct store_account *locked[RIG_ACCOUNTS];
 	struct client_hide hide;
+	struct rig_trust trust;
 	char hide_client[64];
 	char hide_names[128];
 	bool xclient;
@@ -153,6 +155,7 @@ void rig_free(struct rig **rp)
 		}
 	}
 	if (r) {
+		rig_trust_fini(&r->trust);
 		store_close(&r->store);
 		auth_close(&r->auth);
 		kv_close(&r->kv);
@@ -539,7 +542,12 @@ int rig_do(struct rig *r, struct slice what)
 	struct err e = ERR_INIT;
 	int who = whom(arg);
 
+	int r_trust = rig_trust_do(&r->trust, &r->env, verb, arg, what);
+
 	co_enter();
+	if (r_trust <= 0) {
+		return r_trust;
+	}
 	if (who >= 0) {
 		return do_person(r, verb, who, what);
 	}

@@ -188,6 +188,9 @@ static int setting(struct reader *r, struct slice text)
 		S("mercy_by_name"),
 		S("progress"),
 		S("xclient"),
+		S("dns"),
+		S("policy"),
+		S("trust"),
 	};
 	size_t colon = slice_chr(text, ':');
 	struct slice key = slice_trim(slice_sub(text, 0, colon));
