@@ -25,6 +25,8 @@ const struct cli_command cli_commands[] = {
 	  "the accounts" },
 	{ "alias", cli_alias, "add ADDRESS TARGET... | list | remove ADDRESS",
 	  "addresses that lead to others" },
+	{ "trace", cli_trace, "[--since TIME] [--limit N] ID|MESSAGE-ID|ADDRESS",
+	  "what became of a message, and why" },
 	{ 0 },
 };
 

@@ -15,6 +15,7 @@
 
 struct store;
 struct auth;
+struct trace;
 struct session;
 struct dns;
 struct policy;
@@ -34,6 +35,7 @@ struct proto_env {
 	const char *admin_contact; /* URI of the administrator, or NULL */
 	struct store *store;
 	struct auth *auth;
+	struct trace *trace;	 /* decision records; NULL: none are made */
 	bool cleartext_loopback; /* logins without TLS from loopback (demo) */
 	/* IMAP: mailboxes can be shared with everybody at once */
 	bool share_with_anyone;

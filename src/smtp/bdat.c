@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "smtp/intake.h"
+#include "smtp/record.h"
 
 #define CHUNK_DIGITS_MAX 20
 
@@ -96,14 +97,16 @@ CO_FN static int refuse(struct smtp_session *s, uint64_t n, bool last, const cha
 	int r;
 
 	if (n > max - MIN(max, s->dropped)) {
+		smtp_bye(s, why);
 		smtp_reset(s);
-		return smtp_bye(s, why);
+		return 0;
 	}
 	s->dropped += n;
 	r = read_chunk(s, NULL, n);
 	if (r != 0) {
 		smtp_broken_off(s, n, r);
 	} else {
+		smtp_record_decision(s);
 		answer(s, last, why);
 	}
 	smtp_reset(s);
@@ -130,6 +133,8 @@ CO_FN static int taken(struct smtp_session *s, struct smtp_intake *in, uint64_t 
 	}
 	no = smtp_intake_judge(in);
 	if (no) {
+		smtp_record_message(s, &in->head, in->size);
+		smtp_record_decision(s);
 		smtp_log_refused(s, in, no);
 		answer(s, false, no);
 		smtp_reset(s);
@@ -180,6 +185,7 @@ int smtp_bdat(void *session, void *cmd)
 	s->state = SMTP_BDAT;
 	r = read_chunk(s, s->tx->intake, n);
 	if (r != 0) {
+		smtp_record_message(s, &s->tx->intake->head, s->tx->intake->size);
 		smtp_broken_off(s, s->tx->intake->size, r);
 		smtp_reset(s);
 		return 0;

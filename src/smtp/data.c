@@ -6,6 +6,7 @@
  * sheer length may end the connection.
  */
 #include "smtp/intake.h"
+#include "smtp/record.h"
 
 /* Reads up to the true end. 0; -EMSGSIZE: far too long; -errno: the
  * connection is gone. */
@@ -54,6 +55,7 @@ CO_FN static void take_message(struct smtp_session *s, struct smtp_intake *in)
 	if (r == 0) {
 		smtp_intake_finish(s, in);
 	} else {
+		smtp_record_message(s, &in->head, in->size);
 		smtp_broken_off(s, in->size, r);
 	}
 }
@@ -78,8 +80,10 @@ int smtp_data(void *session, void *cmd)
 	}
 	in = smtp_intake_new(s);
 	if (!in) {
+		smtp_record_decision(s);
+		smtp_reply(s, "451 4.3.0 out of memory");
 		smtp_reset(s);
-		return smtp_reply(s, "451 4.3.0 out of memory");
+		return 0;
 	}
 	take_message(s, in);
 	smtp_reset(s);

@@ -14,6 +14,7 @@
 #include "mime/binary.h"
 #include "mime/header.h"
 #include "smtp/intake.h"
+#include "smtp/record.h"
 #include "smtp/verify.h"
 #include "trust/authres.h"
 
@@ -35,7 +36,7 @@ struct job {
 	struct buf findings;	 /* Authentication-Results, or empty */
 	bool junk;
 	char reply[VERIFY_REPLY_MAX];
-	char id[CONN_SID_MAX + 16];
+	char id[SMTP_ID_MAX];
 	struct store_writer *writer;
 	struct err err;
 };
@@ -565,8 +566,10 @@ const char *smtp_deliver(struct smtp_session *s, struct smtp_intake *in, char *t
 	j->head = in->head;
 	buf_init(&j->front, SMTP_HEADER_MAX + SMTP_TRACE_MAX + FINDINGS_MAX);
 	buf_init(&j->findings, FINDINGS_MAX);
-	snprintf(j->id, sizeof(j->id), "%s.%u", s->base.conn.sid, s->mails);
+	snprintf(j->id, sizeof(j->id), "%s", s->tx->id);
 	no = deliver(j, in);
+	smtp_record_front(s, buf_slice(&j->front));
+	s->tx->logged = true;
 	log_result(j, no);
 	if (!no) {
 		snprintf(text, cap, "250 2.0.0 OK id=%s", j->id);

@@ -43,6 +43,7 @@ static void line_octet(struct smtp_header *h, unsigned char c)
 
 void smtp_header_feed(struct smtp_header *h, struct slice data)
 {
+	smtp_msgid_feed(&h->id, data);
 	for (size_t i = 0; i < data.n && !h->done; i++) {
 		h->len++;
 		if (data.p[i] == '\n') {

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/slice.h"
+#include "smtp/msgid.h"
 
 #define SMTP_HEADER_MAX (512u * 1024) /* bytes of header, THREATS SL-03 */
 #define SMTP_HEADER_LINES_MAX 20000
@@ -20,6 +21,7 @@ struct smtp_header {
 	size_t line;	/* octets in the current line */
 	unsigned match; /* octets of "received:" matched so far */
 	bool is_cr;	/* the current line is a CR so far */
+	struct smtp_msgid id;
 };
 
 /* Zero-initialise; feed decoded message bytes in any pieces. */

@@ -3,6 +3,7 @@
  * and BDAT share everything from here on.
  */
 #include "smtp/intake.h"
+#include "smtp/record.h"
 
 #include <stdlib.h>
 
@@ -111,9 +112,10 @@ void smtp_log_refused(struct smtp_session *s, const struct smtp_intake *in, cons
 {
 	char text[256];
 
+	s->tx->logged = true;
 	conn_log(&s->base.conn, in->spool_err ? LOG_ERROR : LOG_INFO, "mail.refused",
-		 LOG_S("from", s->tx->from), LOG_S("rcpt", s->tx->first), LOG_I("size", in->size),
-		 LOG_C("reply", reply),
+		 LOG_C("id", s->tx->id), LOG_S("from", s->tx->from), LOG_S("rcpt", s->tx->first),
+		 LOG_I("size", in->size), LOG_C("reply", reply),
 		 LOG_C("reason", in->spool_err ? err_str(&in->err, text, sizeof(text)) : ""));
 }
 
@@ -127,6 +129,8 @@ void smtp_intake_finish(struct smtp_session *s, struct smtp_intake *in)
 		in->flags |= DOT_BARE_CR; /* BDAT: nothing follows it */
 	}
 	s->bytes += in->size;
+	smtp_record_message(s, &in->head, in->size);
+	smtp_record_decision(s);
 	reply = smtp_intake_judge(in);
 	if (reply) {
 		smtp_log_refused(s, in, reply);
@@ -142,7 +146,10 @@ void smtp_intake_finish(struct smtp_session *s, struct smtp_intake *in)
 void smtp_broken_off(struct smtp_session *s, uint64_t size, int r)
 {
 	s->ended = true;
-	conn_log(&s->base.conn, LOG_INFO, "mail.broken_off",
+	if (s->tx) {
+		s->tx->logged = true;
+	}
+	conn_log(&s->base.conn, LOG_INFO, "mail.broken_off", LOG_C("id", s->tx ? s->tx->id : ""),
 		 LOG_S("from", s->tx ? s->tx->from : S("")), LOG_I("size", size), LOG_I("code", r));
 	if (r == -EMSGSIZE) {
 		smtp_reply(s, "421 4.3.4 message far too big, goodbye");

@@ -10,6 +10,7 @@
 #include "smtp/params.h"
 #include "smtp/smtp.h"
 #include "store/store.h"
+#include "trace/trace.h"
 
 #define SMTP_LINE_MAX 510 /* RFC 5321 4.5.3.1.4, less the CRLF */
 /* MAIL, RCPT with all parameters of params.h: RFC 1870 3 (+26), 3030 3 (+33),
@@ -31,6 +32,8 @@
 #define SMTP_HOPS_MAX 100		     /* Received fields, RFC 5321 6.3 */
 #define SMTP_GREET_LOOPBACK_MS 5	     /* of greet_wait_ms, for our own machine */
 #define SMTP_CHUNK 16384
+#define SMTP_ID_MAX (CONN_SID_MAX + 16) /* "sid.number", of a transaction */
+#define SMTP_SAID_MAX 512
 
 enum smtp_state {
 	SMTP_START = 1, /* no EHLO yet */
@@ -71,6 +74,15 @@ struct smtp_tx {
 	struct table seen;	    /* accounts by number */
 	struct smtp_intake *intake; /* BDAT: what has come so far; or NULL */
 	int64_t begun;		    /* its first chunk, clock_mono */
+	char id[SMTP_ID_MAX];	    /* in the reply, Received, log and record */
+	/* record.c's: */
+	struct trace_record *record; /* NULL: none is made */
+	unsigned n_refused;	     /* recipients */
+	char refusal[SMTP_SAID_MAX]; /* the last of their replies */
+	bool decided;		     /* what is said from now on is about the message */
+	bool got_it;		     /* and it was 250, in LMTP to one at least */
+	bool logged;		     /* a log line says what became of it */
+	bool has_message_id;
 };
 
 struct smtp_session {
@@ -97,6 +109,11 @@ struct smtp_session {
 	char gate[SMTP_LINE_MAX]; /* what they said, as a reply; or "" */
 	char wait[80];
 	struct smtp_tx *tx; /* NULL outside a transaction */
+	unsigned ids;	    /* numbers of transactions and records */
+	/* record.c's: */
+	unsigned records;	  /* made so far */
+	bool cut;		  /* we ended it, and no record says so yet */
+	char said[SMTP_SAID_MAX]; /* the last reply */
 };
 
 /* The command's argument text, without the blank behind the verb; p NULL:

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "smtp/internal.h"
+#include "smtp/record.h"
 
 #define TX_ARENA_MAX (2u * 1024 * 1024) /* 1000 recipients and room */
 
@@ -122,11 +123,12 @@ CO_FN static int begin(struct smtp_session *s, const struct smtp_path *p,
 	s->owed = 0;
 	tx->from = arena_dup(&tx->arena, p->addr);
 	if (keep_params(tx, m) != 0) {
-		smtp_reset(s);
+		smtp_tx_free(&s->tx);
 		return smtp_reply(s, "451 4.3.0 out of memory");
 	}
 	s->state = SMTP_MAIL;
 	s->mails++;
+	smtp_record_begin(s);
 	return smtp_reply(s, welcome);
 }
 

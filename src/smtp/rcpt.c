@@ -14,6 +14,7 @@ void smtp_tx_free(struct smtp_tx **txp)
 	struct smtp_tx *tx = TAKE_PTR(*txp);
 
 	if (tx) {
+		trace_drop(&tx->record);
 		arena_fini(&tx->arena);
 		table_fini(&tx->seen);
 		smtp_intake_free(&tx->intake);

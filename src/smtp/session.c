@@ -11,12 +11,14 @@
 #include <stdlib.h>
 
 #include "smtp/internal.h"
+#include "smtp/record.h"
 
 int smtp_reply(struct smtp_session *s, const char *line)
 {
 	if (line[0] == '5') {
 		s->errors++;
 	}
+	smtp_record_said(s, line);
 	conn_write(&s->base.conn, slice_cstr(line));
 	conn_write(&s->base.conn, S("\r\n"));
 	return 0;
@@ -26,6 +28,7 @@ int smtp_bye(struct smtp_session *s, const char *line)
 {
 	conn_log(&s->base.conn, LOG_INFO, "session.cut", LOG_C("reply", line));
 	s->ended = true;
+	s->cut = true;
 	return smtp_reply(s, line);
 }
 
@@ -37,6 +40,7 @@ void smtp_answer(struct smtp_session *s, const char *line)
 	}
 	for (const struct smtp_rcpt *r = s->tx->rcpts; r; r = r->next) {
 		smtp_reply(s, r->reply ? r->reply : line);
+		smtp_record_answer(s, r);
 	}
 }
 
@@ -52,6 +56,7 @@ const struct verb *smtp_find(const struct smtp_session *s, struct slice name)
 
 void smtp_reset(struct smtp_session *s)
 {
+	smtp_record_end(s);
 	smtp_tx_free(&s->tx);
 	if (s->state != SMTP_START) {
 		s->state = SMTP_READY;
@@ -133,6 +138,7 @@ CO_FN static void run_command(struct smtp_session *s, struct slice line)
 		wrong_state(s, v);
 	} else {
 		v->run(s, &cmd);
+		smtp_record_command(s, &cmd);
 	}
 }
 
@@ -264,6 +270,7 @@ CO_FN static int smtp_run_co(struct session *base)
 		serve_line(s);
 	}
 	smtp_reset(s);
+	smtp_record_session(s);
 	conn_shutdown(c);
 	conn_log(c, LOG_INFO, "session.end", LOG_I("mails", s->mails), LOG_I("errors", s->errors),
 		 LOG_I("in", c->s ? c->s->bytes_in : 0), LOG_I("out", c->s ? c->s->bytes_out : 0));

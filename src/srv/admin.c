@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "imap/imap.h"
+#include "srv/admin_trace.h"
 
 #define ADMIN_TARGETS_MAX 1000
 
@@ -144,6 +145,9 @@ CO_FN static json_t *run_status(struct call *c)
 		      "mail", "accounts_open", (json_int_t)s.accounts_open, "mailboxes_open",
 		      (json_int_t)s.mailboxes_open, "views_open", (json_int_t)s.views_open,
 		      "delivered", (json_int_t)s.delivered);
+	if (o) {
+		json_object_set_new(o, "trace", admin_trace_status(c->site));
+	}
 	if (o && c->env && c->env->status) {
 		c->env->status(c->env->arg, o);
 	}
@@ -167,6 +171,22 @@ CO_FN static json_t *run_check(struct call *c)
 	}
 	return answer(
 		json_pack("{s:I, s:o}", "problems", (json_int_t)engine + mail, "found", list));
+}
+
+CO_FN static json_t *run_trace(struct call *c)
+{
+	uint64_t since = 0, limit = 0;
+	char text[320];
+	json_t *data;
+
+	if (!number(c, "since", &since) || !number(c, "limit", &limit) || limit > TRACE_FIND_MAX) {
+		return refuse("invalid", "since and limit are whole numbers, limit to 1000");
+	}
+	data = admin_trace(c->site, member(c, "what"), (int64_t)since, (unsigned)limit, &c->e);
+	if (!data && !c->e.text) {
+		err_set(&c->e, -ENOMEM, "no memory for the records", NULL);
+	}
+	return data ? answer(data) : refuse("temporary", err_str(&c->e, text, sizeof(text)));
 }
 
 /* ---- domains ------------------------------------------------------------ */
@@ -514,6 +534,7 @@ static const struct {
 } verbs[] = {
 	{ "status", { NULL, NULL }, run_status },
 	{ "check", { NULL, NULL }, run_check },
+	{ "trace", { "what", NULL }, run_trace },
 	{ "domain.add", { "domain", NULL }, run_domain_add },
 	{ "domain.list", { NULL, NULL }, run_domain_list },
 	{ "domain.remove", { "domain", NULL }, run_domain_remove },

@@ -14,7 +14,8 @@
  * address; account.password address password; account.quota address
  * quota_bytes quota_messages; account.capabilities address [hide show clear]
  * (comma lists of names that IMAP does not announce); account.rename address to; alias.add address
- * targets[]; alias.list; alias.remove address; check.
+ * targets[]; alias.list; alias.remove address; check; trace what
+ * [since limit] (admin_trace.h).
  */
 #ifndef SRV_ADMIN_H
 #define SRV_ADMIN_H

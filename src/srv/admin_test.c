@@ -16,14 +16,16 @@ static int setup(void **state)
 {
 	struct store_opts so = { 0 };
 	struct auth_opts ao = { .argon_memory_kib = 64, .argon_passes = 1, .no_delays = true };
+	struct trace_opts to = { .days = 30 };
 
 	(void)state;
 	co_enter();
 	site = (struct site){ 0 };
 	assert_int_equal(kv_mem_open(&site.kv), 0);
-	so.kv = ao.kv = site.kv;
+	so.kv = ao.kv = to.kv = site.kv;
 	assert_int_equal(store_open(&so, &site.store, NULL), 0);
 	assert_int_equal(auth_open(&ao, &site.auth, NULL), 0);
+	assert_int_equal(trace_open(&to, &site.trace, NULL), 0);
 	return 0;
 }
 
@@ -350,6 +352,9 @@ static void test_status_and_check(void **state)
 	assert_string_equal(json_string_value(json_object_get(data, "version")), POSTRIDER_VERSION);
 	assert_true(json_is_object(json_object_get(data, "store")));
 	assert_true(json_is_object(json_object_get(data, "mail")));
+	assert_int_equal(json_integer_value(
+				 json_object_get(json_object_get(data, "trace"), "days")),
+			 30);
 	json_decref(a);
 	a = ask(&env, "{'verb':'status'}");
 	data = json_object_get(a, "data");
@@ -357,6 +362,68 @@ static void test_status_and_check(void **state)
 	assert_string_equal(json_string_value(json_object_get(data, "extra")), "here");
 	json_decref(a);
 	good("{'verb':'check'}", "{'problems':0,'found':[]}");
+}
+
+/* ids of the records that are answered, in their order, e.g. "a.1 a.2+" */
+static void traced(const char *request, const char *ids)
+{
+	json_t *a = ask(NULL, request);
+	const json_t *data = json_object_get(a, "data");
+	char got[256] = "";
+	size_t i, n = 0;
+	json_t *r;
+
+	assert_int_equal(json_integer_value(json_object_get(data, "days")), 30);
+	json_array_foreach(json_object_get(data, "records"), i, r)
+	{
+		n += (size_t)snprintf(got + n, sizeof(got) - n, "%s%s", i ? " " : "",
+				      json_string_value(json_object_get(r, "id")));
+	}
+	if (json_is_true(json_object_get(data, "more"))) {
+		snprintf(got + n, sizeof(got) - n, "+");
+	}
+	assert_string_equal(got, ids);
+	json_decref(a);
+}
+
+static void make_record(const char *id, const char *message_id, const char *address)
+{
+	struct trace_record *r = trace_begin(site.trace, "smtp", slice_cstr(id));
+
+	trace_index(r, TRACE_BY_SESSION, S("ses"));
+	trace_index(r, TRACE_BY_MESSAGE_ID, slice_cstr(message_id));
+	trace_index(r, TRACE_BY_ADDRESS, slice_cstr(address));
+	trace_index(r, TRACE_BY_PEER, S("2001:db8::1"));
+	trace_end(&r, "refused", false);
+}
+
+/* Whatever it may be is looked for; nobody hides a record behind another. */
+static void test_trace(void **state)
+{
+	(void)state;
+	bad("{'verb':'trace'}", "invalid", "trace needs \"what\"");
+	bad("{'verb':'trace','what':'x','limit':1001}", "invalid",
+	    "since and limit are whole numbers, limit to 1000");
+	bad("{'verb':'trace','what':'x','since':'x'}", "invalid",
+	    "since and limit are whole numbers, limit to 1000");
+	make_record("ses.1", "<One@example.org>", "bob@example.test");
+	make_record("ses.2", "<bob@example.test>", "eve@example.test");
+	make_record("ses.3", "odd", "postmaster");
+	traced("{'verb':'trace','what':'ses.2'}", "ses.2");
+	traced("{'verb':'trace','what':'ses'}", "ses.1 ses.2 ses.3");
+	traced("{'verb':'trace','what':' <One@EXAMPLE.org> '}", "ses.1");
+	traced("{'verb':'trace','what':'One@example.org'}", "ses.1");
+	traced("{'verb':'trace','what':'BOB@example.test'}", "ses.1");
+	traced("{'verb':'trace','what':'bob@example.test'}", "ses.1 ses.2");
+	traced("{'verb':'trace','what':'<bob@example.test>'}", "ses.1 ses.2");
+	traced("{'verb':'trace','what':'postmaster'}", "ses.3");
+	traced("{'verb':'trace','what':'<odd>'}", "ses.3");
+	traced("{'verb':'trace','what':'2001:DB8:0::1'}", "ses.1 ses.2 ses.3");
+	traced("{'verb':'trace','what':'ses','limit':2}", "ses.2 ses.3+");
+	traced("{'verb':'trace','what':'ses','limit':3}", "ses.1 ses.2 ses.3+");
+	traced("{'verb':'trace','what':'ses','since':9999999999999}", "");
+	traced("{'verb':'trace','what':''}", "");
+	traced("{'verb':'trace','what':'nobody@example.test'}", "");
 }
 
 static void note_cut(void *arg, uint64_t account)
@@ -401,6 +468,7 @@ int main(void)
 		T(test_aliases),
 		T(test_alias_of_a_thousand),
 		T(test_status_and_check),
+		T(test_trace),
 		T(test_sessions_are_cut),
 	};
 

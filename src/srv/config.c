@@ -18,7 +18,9 @@
 #include "base/log.h"
 #include "imap/imap.h"
 #include "io/listen.h"
+#include "trace/trace.h"
 
+#define TRACE_SIZE_MIN (UINT64_C(1) << 20)
 #define SIZE_LIMIT_MAX (UINT64_C(2) << 30) /* of one message */
 
 const char *const srv_protocol_name[SRV_PROTOCOLS] = {
@@ -112,6 +114,32 @@ static int check_message_size(cfg_t *cfg, cfg_opt_t *opt)
 	config_parse_size(slice_cstr(cfg_opt_getnstr(opt, 0)), &n);
 	if (n < 64 * 1024 || n > SIZE_LIMIT_MAX) {
 		cfg_error(cfg, "message_size: expected \"64K\" to \"2G\"");
+		return -1;
+	}
+	return 0;
+}
+
+static int check_trace_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+	uint64_t n;
+
+	if (check_size(cfg, opt) != 0) {
+		return -1;
+	}
+	config_parse_size(slice_cstr(cfg_opt_getnstr(opt, 0)), &n);
+	if (n < TRACE_SIZE_MIN) {
+		cfg_error(cfg, "size: expected \"1M\" or more");
+		return -1;
+	}
+	return 0;
+}
+
+static int check_days(cfg_t *cfg, cfg_opt_t *opt)
+{
+	long n = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+
+	if (n < 0 || n > TRACE_DAYS_MAX) {
+		cfg_error(cfg, "days = %ld: expected 0 (no records) to %d", n, TRACE_DAYS_MAX);
 		return -1;
 	}
 	return 0;
@@ -265,6 +293,8 @@ static struct config *bare(const char *data, const char *hostname)
 	c->limits.recipients = 1000;
 	c->limits.connections = 8192;
 	c->limits.connections_per_ip = 30;
+	c->trace.days = 30;
+	c->trace.size = TRACE_SIZE_DEFAULT;
 	return c;
 }
 
@@ -315,6 +345,12 @@ static void take_limits(struct config *c, cfg_t *sec)
 	c->limits.recipients = (unsigned)cfg_getint(sec, "recipients");
 	c->limits.connections = (unsigned)cfg_getint(sec, "connections");
 	c->limits.connections_per_ip = (unsigned)cfg_getint(sec, "connections_per_ip");
+}
+
+static void take_trace(struct config *c, cfg_t *sec)
+{
+	c->trace.days = (unsigned)cfg_getint(sec, "days");
+	config_parse_size(slice_cstr(cfg_getstr(sec, "size")), &c->trace.size);
 }
 
 bool config_implicit_tls(enum srv_protocol p)
@@ -376,6 +412,7 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CO
 	c->share_with_anyone = cfg_getbool(cfg_getsec(cfg, "imap"), "share_with_anyone");
 	c->scram = cfg_getbool(cfg_getsec(cfg, "auth"), "scram");
 	take_hides(c, cfg_getsec(cfg, "imap"));
+	take_trace(c, cfg_getsec(cfg, "trace"));
 	config_take_listens(c, cfg);
 	config_take_trust(c, cfg);
 	config_take_smtp(c, cfg);
@@ -410,6 +447,8 @@ static cfg_t *grammar(void)
 		CFG_SEC("hide", hide, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_BOOL("share_with_anyone", cfg_false, CFGF_NONE), CFG_END()
 	};
+	static cfg_opt_t trace[] = { CFG_INT("days", 30, CFGF_NONE),
+				     CFG_STR("size", "1G", CFGF_NONE), CFG_END() };
 	static cfg_opt_t all[] = { CFG_STR("hostname", NULL, CFGF_NODEFAULT),
 				   CFG_STR("data", CONFIG_DEFAULT_DATA, CFGF_NONE),
 				   CFG_STR("admin_contact", NULL, CFGF_NODEFAULT),
@@ -423,6 +462,7 @@ static cfg_t *grammar(void)
 				   CFG_SEC("imap", imap, CFGF_NONE),
 				   CFG_SEC("smtp", config_smtp_opts, CFGF_NONE),
 				   CFG_SEC("trust", config_trust_opts, CFGF_NONE),
+				   CFG_SEC("trace", trace, CFGF_NONE),
 				   CFG_END() };
 	cfg_t *cfg = cfg_init(all, CFGF_NONE);
 
@@ -446,6 +486,8 @@ static cfg_t *grammar(void)
 	cfg_set_validate_func(cfg, "limits|recipients", check_count);
 	cfg_set_validate_func(cfg, "limits|connections", check_count);
 	cfg_set_validate_func(cfg, "limits|connections_per_ip", check_count);
+	cfg_set_validate_func(cfg, "trace|days", check_days);
+	cfg_set_validate_func(cfg, "trace|size", check_trace_size);
 	return cfg;
 }
 

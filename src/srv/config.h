@@ -92,6 +92,10 @@ struct config {
 	bool share_with_anyone; /* imap */
 	struct config_smtp smtp;
 	struct config_trust trust;
+	struct {
+		unsigned days; /* 30; 0: no decision records */
+		uint64_t size; /* 1G */
+	} trace;
 };
 
 /*

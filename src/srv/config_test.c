@@ -61,6 +61,8 @@ static void test_empty_file_is_all_defaults(void **state)
 	assert_int_equal(c->limits.recipients, 1000);
 	assert_int_equal(c->limits.connections, 8192);
 	assert_int_equal(c->limits.connections_per_ip, 30);
+	assert_int_equal(c->trace.days, 30);
+	assert_int_equal(c->trace.size, 1 << 30);
 	assert_false(c->share_with_anyone);
 	assert_false(c->scram);
 	assert_int_equal(c->n_hides, 0);
@@ -94,6 +96,7 @@ static void test_everything_set(void **state)
 		     "listen imaps { ports = {1993} }\n"
 		     "listen pop3 { }\n"
 		     "auth { scram = true }\n"
+		     "trace { days = 7 size = 2M }\n"
 		     "imap { share_with_anyone = true\n"
 		     " hide \"Outlook*\" { capabilities = {IDLE, \"compress=deflate\"} }\n"
 		     " hide old { capabilities = {\"AUTH=SCRAM-SHA-256\"} }\n}\n"
@@ -140,6 +143,8 @@ static void test_everything_set(void **state)
 	assert_int_equal(c->trust.n_arc_sealers, 2);
 	assert_string_equal(c->trust.arc_sealers[0], "lists.example.org");
 	assert_string_equal(c->trust.arc_sealers[1], "xn--b-eha.example");
+	assert_int_equal(c->trace.days, 7);
+	assert_int_equal(c->trace.size, 2 << 20);
 	assert_int_equal(c->n_hides, 2);
 	assert_string_equal(c->hides[0].client, "Outlook*");
 	assert_string_equal(c->hides[0].names, "IDLE compress=deflate");
@@ -222,7 +227,7 @@ static void test_bad_lines(void **state)
 	(void)state;
 	refused("hostname = \"a.test\"\nnonsense = 1\n",
 		"2: no such option 'nonsense'; expected one of hostname, "
-		"data, admin_contact, threads, log_level, tls, listen, limits, auth, imap, smtp, trust");
+		"data, admin_contact, threads, log_level, tls, listen, limits, auth, imap, smtp, trust, trace");
 	refused("limits { rcpts = 1 }\n",
 		"1: no such option 'rcpts'; expected one of message_size, "
 		"free_space, recipients, connections, connections_per_ip");
@@ -238,6 +243,11 @@ static void test_bad_lines(void **state)
 		"or \"1G\"");
 	refused("limits { message_size = \"1\" }\n", "1: message_size: expected \"64K\" to \"2G\"");
 	refused("limits { recipients = 0 }\n", "1: recipients = 0: expected 1 to 1000000");
+	refused("trace { days = -1 }\n", "1: days = -1: expected 0 (no records) to 3650");
+	refused("trace { days = 3651 }\n", "1: days = 3651: expected 0 (no records) to 3650");
+	refused("trace { size = 1000K }\n", "1: size: expected \"1M\" or more");
+	refused("trace { size = much }\n",
+		"1: size = \"much\": expected a size such as \"50M\" or \"1G\"");
 	refused("listen gopher { ports = {70} }\n",
 		"1: listen gopher: expected smtp, submission, submissions, "
 		"pop3, pop3s, imap, imaps or lmtp");

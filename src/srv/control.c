@@ -107,7 +107,8 @@ static bool only_looks(const json_t *request)
 {
 	const char *verb = json_string_value(json_object_get(request, "verb"));
 
-	return verb && (strcmp(verb, "status") == 0 || strcmp(verb, "check") == 0);
+	return verb && (strcmp(verb, "status") == 0 || strcmp(verb, "check") == 0 ||
+			strcmp(verb, "trace") == 0);
 }
 
 /* Changes run one after another, so that two of one account never interleave. */

@@ -74,14 +74,16 @@ static void open_site(struct rig *r)
 {
 	struct store_opts so = { .message_max = 0 };
 	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
+	struct trace_opts to = { .days = 1 };
 
 	co_enter();
 	assert_int_equal(kv_mem_open(&r->site.kv), 0);
-	so.kv = ao.kv = r->site.kv;
+	so.kv = ao.kv = to.kv = r->site.kv;
 	so.loops = &r->loop;
 	so.n_loops = 1;
 	assert_int_equal(store_open(&so, &r->site.store, NULL), 0);
 	assert_int_equal(auth_open(&ao, &r->site.auth, NULL), 0);
+	assert_int_equal(trace_open(&to, &r->site.trace, NULL), 0);
 }
 
 static void run(void (*client)(struct rig *r))

@@ -278,6 +278,7 @@ CO_FN static int boot(struct server *s)
 		.admin_contact = o->config->admin_contact,
 		.store = s->site.store,
 		.auth = s->site.auth,
+		.trace = s->site.trace,
 		.cleartext_loopback = o->cleartext_loopback,
 		.share_with_anyone = o->config->share_with_anyone,
 		.message_max = o->config->limits.message_size,
@@ -327,6 +328,7 @@ CO_FN static void close_doors(struct server *s)
 	left = control_stop(&s->control, STOP_MS) + conns_stop(s->conns, STOP_MS);
 	if (left) {
 		log_event(LOG_WARN, "", "server.cut", LOG_I("sessions", left));
+		trace_flush(s->site.trace);
 		_exit(0);
 	}
 }
@@ -355,6 +357,7 @@ CO_FN static void serve(struct server *s)
 	if (s->result == 0) {
 		log_start(s);
 		store_text_start(s->site.store);
+		trace_start(s->site.trace);
 		if (s->o->ready) {
 			s->o->ready(s->o->arg, &s->ports);
 		}

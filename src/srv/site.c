@@ -1,6 +1,7 @@
 /*
  * Opening a data directory: directories and their modes, the engine, the mail
- * store, the directory of accounts, in this order; closing in reverse.
+ * store, the directory of accounts, the decision records, in this order;
+ * closing in reverse.
  */
 #include "srv/site.h"
 
@@ -67,6 +68,10 @@ CO_FN static int open_all(const struct site_opts *o, struct site *s, struct err 
 		.argon_passes = o->argon_passes,
 		.scram = o->config->scram,
 	};
+	struct trace_opts to = {
+		.days = o->config->trace.days,
+		.size = o->config->trace.size,
+	};
 	int r = private_dir(o->config->data, e);
 
 	if (r != 0) {
@@ -81,10 +86,11 @@ CO_FN static int open_all(const struct site_opts *o, struct site *s, struct err 
 	if (r != 0) {
 		return r;
 	}
-	so.kv = ao.kv = s->kv;
+	so.kv = ao.kv = to.kv = s->kv;
 	so.tmp_dir = s->tmp_dir;
 	r = store_open(&so, &s->store, e);
-	return r ? r : auth_open(&ao, &s->auth, e);
+	r = r ? r : auth_open(&ao, &s->auth, e);
+	return r ? r : trace_open(&to, &s->trace, e);
 }
 
 int site_open(const struct site_opts *o, struct site *out, struct err *e)
@@ -102,6 +108,8 @@ int site_open(const struct site_opts *o, struct site *out, struct err *e)
 
 void site_close(struct site *s)
 {
+	co_enter();
+	trace_close(&s->trace);
 	auth_close(&s->auth);
 	store_close(&s->store);
 	kv_close(&s->kv);

@@ -12,11 +12,13 @@
 #include "kv/kv.h"
 #include "srv/config.h"
 #include "store/store.h"
+#include "trace/trace.h"
 
 struct site {
 	struct kv *kv;
 	struct store *store;
 	struct auth *auth;
+	struct trace *trace;
 	char *tmp_dir;
 };
 

@@ -17,6 +17,7 @@
 #include "smtp/smtp.h"
 #include "store/metadata.h"
 #include "store/text.h"
+#include "trace/trace.h"
 
 #define NOW INT64_C(1767323045) /* Fri, 02 Jan 2026 03:04:05 +0000 */
 
@@ -26,6 +27,7 @@ struct rig {
 	struct kv *kv;
 	struct store *store;
 	struct auth *auth;
+	struct trace *trace;
 	struct proto_env env;
 	struct store_account *locked[RIG_ACCOUNTS];
 	struct client_hide hide;
@@ -116,6 +118,7 @@ struct rig *rig_new_on(struct co_loop **loops, size_t n)
 	struct err e = ERR_INIT;
 	struct store_opts so = { .tmp_dir = "/tmp", .loops = loops, .n_loops = n };
 	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
+	struct trace_opts to = { .days = 30 };
 
 	assert(!current);
 	hush();
@@ -131,12 +134,15 @@ struct rig *rig_new_on(struct co_loop **loops, size_t n)
 	r->kv->ops = &r->ops;
 	so.kv = r->kv;
 	ao.kv = r->kv;
+	to.kv = r->kv;
 	MUST(store_open(&so, &r->store, &e));
 	MUST(auth_open(&ao, &r->auth, &e));
+	MUST(trace_open(&to, &r->trace, &e));
 	r->env = (struct proto_env){ .hostname = "mx.example.test",
 				     .admin_contact = "mailto:postmaster@example.test",
 				     .store = r->store,
 				     .auth = r->auth,
+				     .trace = r->trace,
 				     .cleartext_loopback = true,
 				     .stopping = is_stopping,
 				     .stopping_arg = r };
@@ -156,6 +162,8 @@ void rig_free(struct rig **rp)
 	}
 	if (r) {
 		rig_trust_fini(&r->trust);
+		co_enter();
+		trace_close(&r->trace);
 		store_close(&r->store);
 		auth_close(&r->auth);
 		kv_close(&r->kv);
@@ -396,6 +404,36 @@ CO_FN static int do_acl(struct rig *r, int who, struct slice args)
 	return 0;
 }
 
+static int keep_record(void *arg, struct slice json)
+{
+	buf_reset(arg);
+	buf_add(arg, json);
+	return 0;
+}
+
+/* traced WHAT TEXT: the newest decision record of this address, Message-ID or
+ * peer has the text in it; no TEXT: there is none. */
+CO_FN static int do_traced(struct rig *r, struct slice what, struct slice text)
+{
+	static const enum trace_by kinds[] = { TRACE_BY_MESSAGE_ID, TRACE_BY_ADDRESS,
+					       TRACE_BY_PEER };
+	struct buf json = BUF_INIT(TRACE_RECORD_MAX);
+	struct err e = ERR_INIT;
+	int n = 0, found;
+
+	for (size_t i = 0; n == 0 && i < ARRAY_LEN(kinds); i++) {
+		struct trace_query q = { .by = kinds[i], .what = what };
+
+		n = trace_find(r->trace, &q, keep_record, &json, &e);
+	}
+	found = n > 0 && (!text.n || slice_find(buf_slice(&json), text) != SIZE_MAX);
+	if (!found && n > 0) {
+		fprintf(stderr, "traced: %.*s\n", SLICE_ARG(buf_slice(&json)));
+	}
+	buf_fini(&json);
+	return found == (text.n > 0) ? 0 : -EINVAL;
+}
+
 /* quota NAME BYTES [MESSAGES] */
 CO_FN static int do_quota(struct rig *r, int who, struct slice args)
 {
@@ -550,6 +588,9 @@ int rig_do(struct rig *r, struct slice what)
 	}
 	if (who >= 0) {
 		return do_person(r, verb, who, what);
+	}
+	if (slice_eq(verb, S("traced"))) {
+		return do_traced(r, arg, what);
 	}
 	if (slice_eq(verb, S("alias"))) {
 		return do_alias(r, arg, what);
