@@ -41,6 +41,8 @@ int cli_domain(struct cli *c);
 int cli_account(struct cli *c);
 int cli_alias(struct cli *c);
 int cli_trace(struct cli *c);
+int cli_trust(struct cli *c);
+int cli_dns(struct cli *c);
 
 /* "postrider: NAME: text" on stderr; returns CLI_FAILED / CLI_MISUSED. */
 int cli_fail(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

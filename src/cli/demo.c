@@ -5,7 +5,8 @@
  * the next time, else it is temporary and removed at the end. Logins without
  * TLS are allowed, since only loopback is listened on. Prints all that a mail
  * program needs, and lines to paste; --json writes the same for programs, once
- * everything listens.
+ * everything listens. Nobody on the network is asked anything, unless --dns names
+ * a server.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ static const uint16_t offsets[SRV_PROTOCOLS] = {
 struct demo {
 	struct cli *c;
 	const char *json_path;
+	const char *dns; /* the only server that is asked, or NULL */
 	char *dir;
 	char *tls_dir;
 	char *ca;
@@ -277,6 +279,13 @@ static struct config *demo_config(const struct demo *d, unsigned base)
 {
 	struct config *f = config_default(d->dir, DEMO_NAME);
 
+	f->dns.enabled = d->dns != NULL;
+	if (d->dns) {
+		f->dns.servers = xcalloc(1, sizeof(*f->dns.servers));
+		f->dns.servers[0] = xstrdup(d->dns);
+		f->dns.n_servers = 1;
+		f->dns.trust_anchor = xstrdup(""); /* whose zones are not signed */
+	}
 	f->scram = true; /* its passwords cannot be guessed */
 	for (size_t i = 0; i < f->n_listens; i++) {
 		struct config_listen *l = &f->listens[i];
@@ -363,6 +372,7 @@ int cli_demo(struct cli *c)
 		{ "--dir", &dir, NULL },
 		{ "--ports", &ports, NULL },
 		{ "--json", &d.json_path, NULL },
+		{ "--dns", &d.dns, NULL },
 		{ 0 },
 	};
 	int r = cli_options(c, options);
@@ -372,7 +382,7 @@ int cli_demo(struct cli *c)
 	}
 	if (c->argc || slice_u32(slice_cstr(ports), &base) != 0 || base > 65535 - 995) {
 		return cli_misuse(c, "demo takes --dir DIR, --ports BASE (0 to "
-				     "64540) and --json FILE");
+				     "64540), --json FILE and --dns ADDRESS[@PORT]");
 	}
 	return run(&d, dir, base);
 }

@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 
 const struct cli_command cli_commands[] = {
-	{ "demo", cli_demo, "[--dir DIR] [--ports BASE] [--json FILE]",
+	{ "demo", cli_demo, "[--dir DIR] [--ports BASE] [--json FILE] [--dns ADDRESS[@PORT]]",
 	  "run a throwaway server on loopback with three accounts" },
 	{ "init", cli_init, "[--data DIR] [--hostname NAME] [--certificate FILE --key FILE]",
 	  "make a configuration, a data directory and a certificate" },
@@ -27,6 +27,9 @@ const struct cli_command cli_commands[] = {
 	  "addresses that lead to others" },
 	{ "trace", cli_trace, "[--since TIME] [--limit N] ID|MESSAGE-ID|ADDRESS",
 	  "what became of a message, and why" },
+	{ "trust", cli_trust, "check --ip ADDRESS [--helo NAME] [--from ADDRESS]",
+	  "what SPF and the reverse DNS say of a sender" },
+	{ "dns", cli_dns, "lookup NAME [TYPE]", "what the DNS says, as the server sees it" },
 	{ 0 },
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "srv/ask.h"
 #include "srv/control.h"
 
 int cli_config(const struct cli *c, struct config **out)
@@ -68,7 +69,10 @@ static int call_configured(const struct cli *c, const json_t *request, json_t **
 		return cli_fail(c, "out of memory");
 	}
 	r = call_socket(c, path, request, reply, &absent);
-	if (absent) {
+	if (absent && ask_knows(request)) {
+		*reply = ask_alone(config, request);
+		r = *reply ? CLI_DONE : cli_fail(c, "out of memory");
+	} else if (absent) {
 		r = call_alone(c, config, request, reply);
 	}
 	free(path);

@@ -122,6 +122,13 @@ int dns_name_wire(struct slice text, struct buf *out)
 	return 0;
 }
 
+static int64_t end_of(const struct dns *d, int64_t deadline)
+{
+	int64_t own = clock_in_ms(d->timeout_ms ? d->timeout_ms : DNS_TIMEOUT_MS);
+
+	return deadline ? MIN(deadline, own) : own;
+}
+
 CO_FN int dns_query(struct dns *d, struct slice name, enum dns_type type, int64_t deadline,
 		    struct arena *a, struct dns_answer *out)
 {
@@ -136,9 +143,7 @@ CO_FN int dns_query(struct dns *d, struct slice name, enum dns_type type, int64_
 	} else if (r == 0) {
 		buf_cstr(&text);
 		r = text.err ? text.err
-			     : d->ops->query(d, text.p, type,
-					     deadline ? deadline : clock_in_ms(DNS_TIMEOUT_MS), a,
-					     out);
+			     : d->ops->query(d, text.p, type, end_of(d, deadline), a, out);
 	}
 	buf_fini(&text);
 	return r;

@@ -23,7 +23,8 @@
 #define DNS_LABEL_MAX 63		/* RFC 1035 2.3.4 */
 #define DNS_TEXT_MAX (4 * DNS_NAME_MAX) /* of a name with odd octets as \DDD */
 #define DNS_RECORDS_MAX 1000		/* of one answer; more are left out */
-#define DNS_TIMEOUT_MS 10000		/* of one question, when the caller says none */
+#define DNS_TIMEOUT_MS 10000		/* of one question, unless the resolver says else */
+#define DNS_UNDER_WAY_MAX 1024		/* questions at the same time; more fail at once */
 
 enum dns_type {
 	DNS_A = 1,
@@ -63,12 +64,14 @@ struct dns_ops {
 };
 struct dns {
 	const struct dns_ops *ops;
+	int64_t timeout_ms; /* of one question; 0: DNS_TIMEOUT_MS */
 };
 
 /*
  * Asks. name: labels separated by dots, any octets (also 8-bit ones) but NUL;
- * one final dot is allowed. deadline: monotonic as in co_wait; 0: now plus
- * DNS_TIMEOUT_MS. CNAMEs are followed. The answer lives in the arena.
+ * one final dot is allowed. deadline: monotonic as in co_wait; 0: none. A
+ * question ends as DNS_FAIL after the resolver's timeout in any case. CNAMEs
+ * are followed. The answer lives in the arena.
  * 0 and *out (whose result may be any of the above); -EINVAL: the name cannot
  * exist (empty label, label or name too long); -ENOMEM; -ECANCELED.
  * Suspends. d NULL answers DNS_FAIL.
@@ -98,15 +101,30 @@ struct dns_opts {
 	const char *const *forward;
 	size_t n_forward;
 	bool recurse;
-	const char *trust_anchor; /* file; NULL: validation only if the system's
-				     file is there */
+	/* File of DS or DNSKEY records; NULL: the system's, if it is there; "":
+	 * nothing is validated. */
+	const char *trust_anchor;
+	int64_t timeout_ms; /* of one question; 0: DNS_TIMEOUT_MS */
 };
 /*
- * The resolver of this process, usable from every loop. Its answers come in
- * on the loop of the calling thread, which must outlive it. 0 and *out, or
- * -ENOMEM, -EINVAL, -errno with *e (what, which setting).
+ * The resolver of this process, asked from coroutines of any loop. It works on
+ * threads of its own and never holds a loop up. 0 and *out; -ENOENT (no servers
+ * given, and the system knows none), -EINVAL, -ENOMEM, -errno with *e (what is
+ * wrong with which setting).
  */
 int dns_unbound_new(const struct dns_opts *o, struct dns **out, struct err *e);
+/* "ADDRESS" or "ADDRESS@PORT" (53). 0 or -EINVAL. */
+int dns_server_parse(struct slice text, struct net_addr *out);
+
+struct dns_stats {
+	uint64_t asked;
+	uint64_t failed;    /* SERVFAIL, bogus, ... */
+	uint64_t timed_out; /* for who asked */
+	uint64_t refused;   /* too many under way */
+	size_t under_way;   /* with those that nobody waits for any more */
+};
+/* d: one of dns_unbound_new. Any thread. */
+void dns_unbound_stats(const struct dns *d, struct dns_stats *out);
 
 /* For tests: a table in memory, used by one thread; what is not in it is
  * NXDOMAIN. Every question yields once. */

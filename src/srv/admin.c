@@ -12,6 +12,7 @@
 
 #include "imap/imap.h"
 #include "srv/admin_trace.h"
+#include "srv/ask.h"
 
 #define ADMIN_TARGETS_MAX 1000
 
@@ -525,6 +526,17 @@ CO_FN static json_t *run_alias_add(struct call *c)
 	return out;
 }
 
+/* ---- questions to the DNS ----------------------------------------------- */
+
+/* A command without a server does not come here, but to ask_alone. */
+CO_FN static json_t *run_ask(struct call *c)
+{
+	if (!c->env || !c->env->config) {
+		return refuse("temporary", "only a running server answers this");
+	}
+	return ask_call(c->env->dns, c->env->config, c->request);
+}
+
 /* ---- the table ---------------------------------------------------------- */
 
 static const struct {
@@ -535,6 +547,8 @@ static const struct {
 	{ "status", { NULL, NULL }, run_status },
 	{ "check", { NULL, NULL }, run_check },
 	{ "trace", { "what", NULL }, run_trace },
+	{ "trust.check", { "ip", NULL }, run_ask },
+	{ "dns.lookup", { "name", "type" }, run_ask },
 	{ "domain.add", { "domain", NULL }, run_domain_add },
 	{ "domain.list", { NULL, NULL }, run_domain_list },
 	{ "domain.remove", { "domain", NULL }, run_domain_remove },

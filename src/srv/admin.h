@@ -15,7 +15,7 @@
  * quota_bytes quota_messages; account.capabilities address [hide show clear]
  * (comma lists of names that IMAP does not announce); account.rename address to; alias.add address
  * targets[]; alias.list; alias.remove address; check; trace what
- * [since limit] (admin_trace.h).
+ * [since limit] (admin_trace.h); trust.check and dns.lookup (ask.h).
  */
 #ifndef SRV_ADMIN_H
 #define SRV_ADMIN_H
@@ -32,6 +32,8 @@ struct admin_env {
 	 * May be NULL. */
 	void (*cut)(void *arg, uint64_t account);
 	void *arg;
+	struct dns *dns; /* or NULL */
+	const struct config *config;
 };
 /* Never NULL but when out of memory; the caller decrefs. */
 CO_FN json_t *admin_call(struct site *s, const struct admin_env *env, const json_t *request);

@@ -295,6 +295,7 @@ static struct config *bare(const char *data, const char *hostname)
 	c->limits.connections_per_ip = 30;
 	c->trace.days = 30;
 	c->trace.size = TRACE_SIZE_DEFAULT;
+	config_default_dns(c);
 	return c;
 }
 
@@ -322,6 +323,7 @@ void config_free(struct config **cp)
 		free(c->hides[i].client);
 		free(c->hides[i].names);
 	}
+	config_free_dns(c);
 	free(c->hides);
 	config_free_trust(c);
 	config_free_smtp(c);
@@ -416,7 +418,8 @@ static int take_all(struct config *c, cfg_t *cfg, const char *path, char text[CO
 	config_take_listens(c, cfg);
 	config_take_trust(c, cfg);
 	config_take_smtp(c, cfg);
-	if (take_tls(c, cfg, path, text) != 0) {
+	if (take_tls(c, cfg, path, text) != 0 ||
+	    config_take_dns(c, cfg_getsec(cfg, "dns"), path, text) != 0) {
 		return -EINVAL;
 	}
 	for (size_t i = 0; n && c->n_tls == 0 && i < c->n_listens; i++) {
@@ -463,6 +466,7 @@ static cfg_t *grammar(void)
 				   CFG_SEC("smtp", config_smtp_opts, CFGF_NONE),
 				   CFG_SEC("trust", config_trust_opts, CFGF_NONE),
 				   CFG_SEC("trace", trace, CFGF_NONE),
+				   CFG_SEC("dns", config_dns_opts, CFGF_NONE),
 				   CFG_END() };
 	cfg_t *cfg = cfg_init(all, CFGF_NONE);
 
@@ -476,6 +480,7 @@ static cfg_t *grammar(void)
 	cfg_set_validate_func(cfg, "threads", check_threads);
 	cfg_set_validate_func(cfg, "log_level", check_level);
 	config_check_listens(cfg);
+	config_check_dns(cfg);
 	cfg_set_validate_func(cfg, "tls|certificate", config_check_path);
 	cfg_set_validate_func(cfg, "tls|key", config_check_path);
 	cfg_set_validate_func(cfg, "imap|hide|capabilities", check_capabilities);

@@ -96,6 +96,14 @@ struct config {
 		unsigned days; /* 30; 0: no decision records */
 		uint64_t size; /* 1G */
 	} trace;
+	struct {
+		bool enabled;	/* default true */
+		char **servers; /* "192.0.2.1", "127.0.0.1@5353"; none: the system's */
+		size_t n_servers;
+		bool recurse;
+		char *trust_anchor; /* NULL: the system's; "": nothing is validated */
+		unsigned timeout;   /* seconds, of one question */
+	} dns;
 };
 
 /*

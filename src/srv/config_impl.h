@@ -30,6 +30,14 @@ int config_check_domains(cfg_t *cfg, cfg_opt_t *opt);
 char **config_take_domains(cfg_t *sec, const char *name, size_t *n_out);
 void config_free_domains(char **v, size_t n);
 
+/* config_dns.c: the same of the dns section. */
+extern cfg_opt_t config_dns_opts[];
+void config_check_dns(cfg_t *cfg);
+void config_default_dns(struct config *c);
+/* 0, or -EINVAL with the line in text. */
+int config_take_dns(struct config *c, cfg_t *sec, const char *path, char text[CONFIG_TEXT_MAX]);
+void config_free_dns(struct config *c);
+
 /* config.c */
 int config_check_path(cfg_t *cfg, cfg_opt_t *opt);
 

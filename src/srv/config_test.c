@@ -227,7 +227,7 @@ static void test_bad_lines(void **state)
 	(void)state;
 	refused("hostname = \"a.test\"\nnonsense = 1\n",
 		"2: no such option 'nonsense'; expected one of hostname, "
-		"data, admin_contact, threads, log_level, tls, listen, limits, auth, imap, smtp, trust, trace");
+		"data, admin_contact, threads, log_level, tls, listen, limits, auth, imap, smtp, trust, trace, dns");
 	refused("limits { rcpts = 1 }\n",
 		"1: no such option 'rcpts'; expected one of message_size, "
 		"free_space, recipients, connections, connections_per_ip");
@@ -332,6 +332,39 @@ static void test_sizes(void **state)
 	assert_int_equal(v, 7);
 }
 
+static void test_dns(void **state)
+{
+	struct config *c = NULL;
+	char text[CONFIG_TEXT_MAX];
+
+	(void)state;
+	assert_int_equal(load("", &c, text), 0);
+	assert_true(c->dns.enabled && !c->dns.recurse && !c->dns.trust_anchor);
+	assert_int_equal(c->dns.n_servers, 0);
+	assert_int_equal(c->dns.timeout, 10);
+	config_free(&c);
+	assert_int_equal(load("dns { servers = {\"192.0.2.1\", \"::1@5353\"} timeout = 3\n"
+			      "trust_anchor = none }\n",
+			      &c, text),
+			 0);
+	assert_int_equal(c->dns.n_servers, 2);
+	assert_string_equal(c->dns.servers[1], "::1@5353");
+	assert_string_equal(c->dns.trust_anchor, "");
+	assert_int_equal(c->dns.timeout, 3);
+	config_free(&c);
+	assert_int_equal(load("dns { recurse = true trust_anchor = \"/k\" }\n", &c, text), 0);
+	assert_true(c->dns.recurse);
+	assert_string_equal(c->dns.trust_anchor, "/k");
+	config_free(&c);
+	refused("dns {\n servers = {\"localhost\"}\n}\n",
+		"2: servers: \"localhost\": expected an address, or address@port");
+	refused("dns {\n timeout = 0\n}\n", "2: timeout = 0: expected 1 to 60 seconds");
+	refused("dns {\n trust_anchor = \"root.key\"\n}\n",
+		"2: trust_anchor = \"root.key\": expected an absolute path, or none");
+	refused("dns {\n recurse = true\n servers = {\"192.0.2.1\"}\n}\n",
+		"4: dns: expected either servers or recurse");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_broken_syntax_names_the_file),
 		cmocka_unit_test(test_missing_file),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_dns),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,8 @@
  */
 #include "srv/control.h"
 
+#include "srv/ask.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,13 +104,13 @@ CO_FN static int refuse_line(struct peer *p)
 	return -EPROTO;
 }
 
-/* Only these change nothing, and `check` may take long. */
+/* Only these change nothing, and `check` and questions to the DNS may take long. */
 static bool only_looks(const json_t *request)
 {
 	const char *verb = json_string_value(json_object_get(request, "verb"));
 
 	return verb && (strcmp(verb, "status") == 0 || strcmp(verb, "check") == 0 ||
-			strcmp(verb, "trace") == 0);
+			strcmp(verb, "trace") == 0 || ask_knows(request));
 }
 
 /* Changes run one after another, so that two of one account never interleave. */

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "io/listen.h"
 #include "smtp/policy.h"
+#include "srv/ask.h"
 #include "srv/conns.h"
 #include "srv/control.h"
 #include "store/text.h"
@@ -36,6 +37,7 @@ struct server {
 	struct workers workers;
 	struct site site;
 	struct policy *policy;
+	struct dns *dns; /* NULL: not wanted, or the system knows no server */
 	struct conns *conns;
 	struct control *control;
 	struct admin_env admin;
@@ -154,6 +156,20 @@ CO_FN static int bind_all(struct server *s)
 
 /* ---- status ------------------------------------------------------------- */
 
+static json_t *dns_status(const struct server *s)
+{
+	struct dns_stats n;
+
+	if (!s->dns) {
+		return json_pack("{s:b}", "enabled", 0);
+	}
+	dns_unbound_stats(s->dns, &n);
+	return json_pack("{s:b, s:I, s:I, s:I, s:I, s:I}", "enabled", 1, "asked",
+			 (json_int_t)n.asked, "failed", (json_int_t)n.failed, "timed_out",
+			 (json_int_t)n.timed_out, "refused", (json_int_t)n.refused, "under_way",
+			 (json_int_t)n.under_way);
+}
+
 static void add_status(void *arg, json_t *into)
 {
 	struct server *s = arg;
@@ -173,6 +189,7 @@ static void add_status(void *arg, json_t *into)
 	json_object_set_new(into, "connections",
 			    json_pack("{s:i, s:I, s:I}", "open", (int)n.open, "accepted",
 				      (json_int_t)n.accepted, "refused", (json_int_t)n.refused));
+	json_object_set_new(into, "dns", dns_status(s));
 }
 
 static void cut_account(void *arg, uint64_t account)
@@ -245,6 +262,21 @@ static int make_policy(const struct config *c, struct policy **out, struct err *
 	return r ? err_set(e, r, "policy", "out of memory") : 0;
 }
 
+/* A machine that knows no DNS server can still serve mail. */
+static int start_dns(struct server *s)
+{
+	struct err e = ERR_INIT;
+	int r = ask_resolver(s->o->config, &s->dns, &e);
+
+	if (r == -ENOENT && s->o->config->dns.n_servers == 0 && !s->o->config->dns.trust_anchor) {
+		return 0; /* log_start says it */
+	}
+	if (r != 0 && s->e) {
+		*s->e = e;
+	}
+	return r;
+}
+
 CO_FN static int boot(struct server *s)
 {
 	const struct server_opts *o = s->o;
@@ -264,6 +296,9 @@ CO_FN static int boot(struct server *s)
 	int r = tls_set_new(o->config, &tls, s->e);
 
 	if (r == 0) {
+		r = start_dns(s);
+	}
+	if (r == 0) {
 		r = site_open(&so, &s->site, s->e);
 	}
 	if (r == 0) {
@@ -279,6 +314,7 @@ CO_FN static int boot(struct server *s)
 		.store = s->site.store,
 		.auth = s->site.auth,
 		.trace = s->site.trace,
+		.dns = s->dns,
 		.cleartext_loopback = o->cleartext_loopback,
 		.share_with_anyone = o->config->share_with_anyone,
 		.message_max = o->config->limits.message_size,
@@ -312,7 +348,11 @@ CO_FN static int open_doors(struct server *s)
 	if (asprintf(&path, "%s/control.sock", s->o->config->data) < 0) {
 		return -ENOMEM;
 	}
-	s->admin = (struct admin_env){ add_status, cut_account, s };
+	s->admin = (struct admin_env){ .status = add_status,
+				       .cut = cut_account,
+				       .arg = s,
+				       .dns = s->dns,
+				       .config = s->o->config };
 	r = control_start(path, &s->site, &s->admin, &s->control, s->e);
 	free(path);
 	return r;
@@ -339,6 +379,10 @@ static void log_start(const struct server *s)
 	log_event(LOG_INFO, "", "server.start", LOG_C("version", POSTRIDER_VERSION),
 		  LOG_C("hostname", s->o->config->hostname), LOG_C("data", s->o->config->data),
 		  LOG_I("loops", s->workers.n));
+	if (s->o->config->dns.enabled && !s->dns) {
+		log_event(LOG_WARN, "", "dns.none",
+			  LOG_C("reason", "no servers are set, and /etc/resolv.conf names none"));
+	}
 	for (size_t i = 0; i < SRV_PROTOCOLS; i++) {
 		if (s->ports.port[i]) {
 			log_event(LOG_INFO, "", "server.listen",
@@ -393,6 +437,7 @@ static int run_loops(struct server *s)
 	workers_join(&s->workers);
 	conns_free(&s->conns);
 	policy_free(&s->policy);
+	dns_free(&s->dns);
 	site_close(&s->site);
 	co_pool_stop();
 	return s->result;

@@ -469,7 +469,7 @@ static void test_deadline(void **state)
 {
 	static const struct dns_ops ops = { .query = slow_query };
 	struct world *w = *state;
-	struct slow slow = { .dns = { &ops }, .mem = w->dns, .same = true };
+	struct slow slow = { .dns = { &ops, 60000 }, .mem = w->dns, .same = true };
 	int64_t now = clock_mono();
 
 	add_chain(w, "include:", 5);

@@ -76,7 +76,7 @@ def site(tmp_path, extra="", ports=None):
     text = conf.read_text()
     lines = [l for l in text.splitlines() if not l.strip().startswith("listen")]
     lines += [f'listen {p} {{ addresses = {{"127.0.0.1"}} ports = {{{n}}} }}' for p, n in ports.items()]
-    conf.write_text("\n".join(lines) + "\n" + extra)
+    conf.write_text("\n".join(lines) + "\ndns { enabled = false }\n" + extra)
     return conf, ports
 
 

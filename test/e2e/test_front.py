@@ -45,6 +45,7 @@ class Site:
             where = f'addresses = {{"127.0.0.1"}} ports = {{{self.ports[name]}}}' if name in self.ports else ""
             kept.append(f"listen {name} {{ {where} {extra} }}")
         kept.append("limits { connections_per_ip = 1 }")
+        kept.append("dns { enabled = false }")
         self.conf.write_text("\n".join(kept) + "\n")
         postrider(self.conf, "domain", "add", "example.test")
         for user in (ALICE, BOB):
