@@ -192,7 +192,7 @@ CO_FN static int place_free(struct auth *a, struct place *p, struct err *e)
 	if (r == 0 && p->kind != NAME_NONE) {
 		r = dir_taken(e, slice_make(p->at.text, p->at.n));
 	}
-	return r;
+	return r == 0 ? name_check(a, &p->d, &p->at, e) : r;
 }
 
 CO_FN static int insert_account(struct auth *a, struct place *p, const struct account_row *row,
@@ -473,6 +473,10 @@ CO_FN static int put_alias(struct auth *a, struct place *p, struct buf *row, str
 		}
 		if (p->kind == NAME_ACCOUNT) {
 			return dir_taken(e, slice_make(p->at.text, p->at.n));
+		}
+		r = p->kind == NAME_NONE ? name_check(a, &p->d, &p->at, e) : 0;
+		if (r != 0) {
+			return r;
 		}
 		b = dir_batch(p->d.id, p->d.version);
 		dir_put(b, &k, row);

@@ -59,7 +59,7 @@ struct auth_targets {
 };
 /*
  * Where does mail for this address go: the account, a plus-address
- * ("user+tag" -> user), an alias (one or many, nested), the domain's
+ * ("user+tag" -> user; what the domain has for "+"), an alias (one or many, nested), the domain's
  * catch-all; in this order. "postmaster" without a domain is the first
  * domain's. An enum auth_route or -errno.
  */
@@ -87,6 +87,17 @@ CO_FN int auth_domain_add(struct auth *a, struct slice domain, struct err *e);
 CO_FN int auth_domain_remove(struct auth *a, struct slice domain, struct err *e);
 /* 1 local, 0 not, -errno. Canonical or not. */
 CO_FN int auth_domain_is_local(struct auth *a, struct slice domain);
+#define AUTH_PLUS '+'		   /* what begins a tag, by default */
+#define AUTH_PLUS_CHARS "+-_=.~#!" /* what can */
+/* How a domain takes addresses: what is set here changes, in one step. */
+struct auth_domain_change {
+	bool set_catchall;
+	struct slice catchall; /* an address; empty: none */
+	bool set_plus;
+	struct slice plus; /* one of AUTH_PLUS_CHARS; empty: no tags */
+};
+CO_FN int auth_domain_change(struct auth *a, struct slice domain,
+			     const struct auth_domain_change *change, struct err *e);
 /* Catch-all address of a domain; empty target removes it. */
 CO_FN int auth_domain_catchall(struct auth *a, struct slice domain, struct slice target,
 			       struct err *e);
@@ -137,6 +148,7 @@ struct auth_row {
 	uint64_t id;
 	bool disabled;
 	int64_t created;
+	char plus; /* domains: what begins a tag; NUL: nothing */
 };
 typedef int auth_row_fn(void *arg, const struct auth_row *row);
 CO_FN int auth_domain_list(struct auth *a, auth_row_fn *fn, void *arg);

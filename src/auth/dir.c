@@ -246,6 +246,20 @@ CO_FN static int domain_id(struct auth *a, struct slice name, uint64_t *out)
 	return r;
 }
 
+/* kind:8, value:bytes, to the end; an unknown kind is a newer format. */
+static void read_domain_more(struct cur *c, struct domain *out)
+{
+	while (!cur_done(c)) {
+		uint8_t kind = cur_get8(c);
+		struct slice v = cur_vbytes(c, 1);
+
+		if (kind != DIR_DOMAIN_PLUS && !c->err) {
+			cur_fail(c, -EPROTO);
+		}
+		out->plus = v.n ? v.p[0] : '\0';
+	}
+}
+
 int domain_get(struct auth *a, struct slice name, struct domain *out)
 {
 	struct dir_key k = dir_key('H', S(""));
@@ -261,9 +275,13 @@ int domain_get(struct auth *a, struct slice name, struct domain *out)
 		r = get_row(a, out->id, &k, &v);
 	}
 	if (r == 0) {
-		c = dir_cur(buf_slice(&v));
+		c = cur_upto(buf_slice(&v), DIR_DOMAIN_VERSION);
 		out->created = (int64_t)cur_varint(&c);
 		catchall = cur_vbytes(&c, AUTH_ADDR_MAX);
+		out->plus = AUTH_PLUS;
+		if (!c.err && v.p[0] >= DIR_DOMAIN_VERSION) {
+			read_domain_more(&c, out);
+		}
 		cur_end(&c);
 		r = dir_cur_err(&c);
 		if (r == 0 && slice_copy(catchall, out->catchall, sizeof(out->catchall)) < 0) {
@@ -472,7 +490,7 @@ int domain_oldest(struct auth *a, const struct domain *d, uint64_t *id_out)
 
 /* ---- domains: writing ------------------------------------------------------ */
 
-static int canon_domain(struct slice domain, struct buf *out, struct err *e)
+int dir_canon_domain(struct slice domain, struct buf *out, struct err *e)
 {
 	if (auth_domain_canon(domain, out) < 0) {
 		return err_set(e, AUTH_INVALID, "not a valid domain", "%.*s",
@@ -481,14 +499,19 @@ static int canon_domain(struct slice domain, struct buf *out, struct err *e)
 	return 0;
 }
 
-static void put_domain(struct kv_batch *b, const struct domain *d)
+void dir_put_domain(struct kv_batch *b, const struct domain *d)
 {
 	struct dir_key k = dir_key('H', S(""));
 	struct buf v = BUF_INIT(1024);
+	bool more = d->plus != AUTH_PLUS;
 
-	buf_put8(&v, DIR_ROW_VERSION);
+	buf_put8(&v, more ? DIR_DOMAIN_VERSION : DIR_ROW_VERSION);
 	buf_varint(&v, (uint64_t)d->created);
 	buf_vbytes(&v, slice_cstr(d->catchall));
+	if (more) {
+		buf_put8(&v, DIR_DOMAIN_PLUS);
+		buf_vbytes(&v, slice_make(&d->plus, d->plus != '\0'));
+	}
 	dir_put(b, &k, &v);
 	buf_fini(&v);
 }
@@ -512,11 +535,11 @@ static void put_domain_name(struct kv_batch *b, struct slice name, uint64_t id)
 /* The domain's own partition first: a name in the root always leads to one. */
 CO_FN static int add_domain(struct auth *a, struct slice name, struct root *root, struct err *e)
 {
-	struct domain d = { .id = root->next_domain++, .created = clock_wall() };
+	struct domain d = { .id = root->next_domain++, .created = clock_wall(), .plus = AUTH_PLUS };
 	struct kv_batch *b[2] = { kv_batch_new(dir_part(d.id)), dir_batch(0, root->version) };
 
 	if (b[0] && b[1]) {
-		put_domain(b[0], &d);
+		dir_put_domain(b[0], &d);
 		put_domain_name(b[1], name, d.id);
 		root_put(b[1], root);
 	}
@@ -550,7 +573,7 @@ CO_FN static int domain_add(struct auth *a, struct slice name, struct err *e)
 int auth_domain_add(struct auth *a, struct slice domain, struct err *e)
 {
 	struct buf name = BUF_INIT(AUTH_DOMAIN_MAX);
-	int r = canon_domain(domain, &name, e);
+	int r = dir_canon_domain(domain, &name, e);
 
 	if (r == 0) {
 		r = domain_add(a, buf_slice(&name), e);
@@ -616,52 +639,10 @@ CO_FN static int domain_remove(struct auth *a, struct slice name, struct err *e)
 int auth_domain_remove(struct auth *a, struct slice domain, struct err *e)
 {
 	struct buf name = BUF_INIT(AUTH_DOMAIN_MAX);
-	int r = canon_domain(domain, &name, e);
+	int r = dir_canon_domain(domain, &name, e);
 
 	if (r == 0) {
 		r = domain_remove(a, buf_slice(&name), e);
-	}
-	buf_fini(&name);
-	return r;
-}
-
-CO_FN static int set_catchall(struct auth *a, struct slice name, const struct addr *target,
-			      struct err *e)
-{
-	for (int i = 0; i < AUTH_RETRIES; i++) {
-		struct kv_batch *b;
-		struct domain d;
-		int r = domain_get(a, name, &d);
-
-		if (r == AUTH_NOTFOUND) {
-			return dir_not_there(e, "no such domain here", name);
-		}
-		if (r < 0) {
-			return dir_temp(e, r);
-		}
-		memcpy(d.catchall, target->text, target->n);
-		d.catchall[target->n] = '\0';
-		b = dir_batch(d.id, d.version);
-		put_domain(b, &d);
-		r = dir_commit(a, &b, 1, e);
-		if (r <= 0) {
-			return r;
-		}
-	}
-	return dir_contended(e);
-}
-
-int auth_domain_catchall(struct auth *a, struct slice domain, struct slice target, struct err *e)
-{
-	struct buf name = BUF_INIT(AUTH_DOMAIN_MAX);
-	struct addr to = { .n = 0 };
-	int r = canon_domain(domain, &name, e);
-
-	if (r == 0 && target.n > 0 && addr_parse(target, &to) < 0) {
-		r = dir_bad_address(e, target);
-	}
-	if (r == 0) {
-		r = set_catchall(a, buf_slice(&name), &to, e);
 	}
 	buf_fini(&name);
 	return r;

@@ -239,6 +239,101 @@ static void test_plus_and_catchall_and_postmaster(void **state)
 	routes(a, "nobody@example.test", AUTH_UNKNOWN_USER, 0, 0);
 }
 
+static int set_plus(struct auth *a, const char *plus)
+{
+	struct auth_domain_change c = { .set_plus = true, .plus = slice_cstr(plus) };
+
+	co_enter();
+	return auth_domain_change(a, S("Example.test"), &c, NULL);
+}
+
+/* Another character than "+", or none: for routes and for who owns what. */
+static void test_plus_of_a_domain(void **state)
+{
+	static const char *const bad[] = { "++", "@", "\"", " ", "a", "\xc3\xa9", "/", "%" };
+	struct auth *a = with_domain(state);
+	uint64_t bob = add(a, "bob@example.test");
+	uint64_t odd = add(a, "bob-odd@example.test");
+
+	co_enter();
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(set_plus(a, bad[i]), AUTH_INVALID);
+	}
+	assert_int_equal(set_plus(a, "-"), 0);
+	routes(a, "bob-lists@example.test", AUTH_LOCAL, bob, 0);
+	routes(a, "BOB-a-b@example.test", AUTH_LOCAL, bob, 0);
+	routes(a, "\"bob-x\"@example.test", AUTH_LOCAL, bob, 0);
+	routes(a, "bob-odd@example.test", AUTH_LOCAL, odd, 0);
+	routes(a, "bob+lists@example.test", AUTH_UNKNOWN_USER, 0, 0);
+	routes(a, "-x@example.test", AUTH_UNKNOWN_USER, 0, 0);
+	assert_int_equal(auth_owns(a, bob, S("bob-x@example.test")), 1);
+	assert_int_equal(auth_owns(a, bob, S("bob+x@example.test")), 0);
+	/* it stays when something else changes */
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S("bob@example.test"), NULL),
+			 0);
+	assert_int_equal(auth_domain_catchall(a, S("example.test"), S(""), NULL), 0);
+	routes(a, "bob-lists@example.test", AUTH_LOCAL, bob, 0);
+	assert_int_equal(set_plus(a, ""), 0);
+	routes(a, "bob-lists@example.test", AUTH_UNKNOWN_USER, 0, 0);
+	routes(a, "bob+lists@example.test", AUTH_UNKNOWN_USER, 0, 0);
+	assert_int_equal(auth_owns(a, bob, S("bob+x@example.test")), 0);
+	assert_int_equal(set_plus(a, "+"), 0);
+	routes(a, "bob+lists@example.test", AUTH_LOCAL, bob, 0);
+}
+
+static int try_name(struct auth *a, const char *address)
+{
+	uint64_t id;
+
+	co_enter();
+	return auth_account_add(a, slice_cstr(address), S("secret"), &id, NULL);
+}
+
+/* Names that could be taken for others (THREATS SL-16). */
+static void test_confusable(void **state)
+{
+	static const char *const invalid[] = {
+		"\xd0\xb0\x64min@example.test",	   /* Cyrillic a, Latin dmin */
+		"adm\xe2\x80\x8bin@example.test",  /* a zero-width space */
+		"adm\xe2\x80\x8din@example.test",  /* a joiner */
+		"adm\xc2\xadin@example.test",	   /* a soft hyphen */
+		"admin\xef\xbc\xa0x@example.test", /* a full-width @ */
+		"\xe2\x80\xaenimda@example.test",  /* right to left */
+		"\xf0\x9f\x98\x80@example.test",   /* no letter at all */
+		"\xce\xb1\x62@example.test",	   /* Greek and Latin */
+		"x\xd9\xa1\xdb\xb2@example.test",  /* digits of two kinds */
+	};
+	struct auth *a = with_domain(state);
+	uint64_t cop = add(a, "cop@example.test");
+	uint64_t green = add(a, "gr\xc3\xbcn@example.test");
+
+	co_enter();
+	for (size_t i = 0; i < ARRAY_LEN(invalid); i++) {
+		if (try_name(a, invalid[i]) != AUTH_INVALID) {
+			fail_msg("%zu was taken", i);
+		}
+	}
+	/* all of one script, and yet */
+	assert_int_equal(try_name(a, "\xd1\x81\xd0\xbe\xd1\x80@example.test"), AUTH_EXISTS);
+	assert_int_equal(alias(a, "\xd1\x81\xd0\xbe\xd1\x80@example.test", "cop@example.test",
+			       NULL),
+			 AUTH_EXISTS);
+	assert_int_equal(auth_account_rename(a, S("cop@example.test"), S("c\xd0\xbep@example.test"),
+					     NULL),
+			 AUTH_INVALID);
+	/* NFD and capitals are the same name */
+	assert_int_equal(try_name(a, "GRU\xcc\x88N@example.test"), AUTH_EXISTS);
+	routes(a, "Gru\xcc\x88n@example.test", AUTH_LOCAL, green, 0);
+	/* what nobody could mistake */
+	assert_int_equal(try_name(a, "\xd0\xb8\xd0\xb2\xd0\xb0\xd0\xbd@example.test"), 0);
+	assert_int_equal(try_name(a, "\xe5\xb1\xb1\xe7\x94\xb0@example.test"), 0);
+	assert_int_equal(try_name(a, "\xc3\xa9tienne.o'neil-x@example.test"), 0);
+	/* looking up is another matter: nobody is there, no error */
+	routes(a, "adm\xe2\x80\x8bin@example.test", AUTH_UNKNOWN_USER, 0, 0);
+	routes(a, "c\xd0\xbep@example.test", AUTH_UNKNOWN_USER, 0, 0);
+	routes(a, "cop@example.test", AUTH_LOCAL, cop, 0);
+}
+
 static void test_aliases(void **state)
 {
 	struct auth *a = with_domain(state);
@@ -383,6 +478,8 @@ int main(void)
 		T(test_account_names),
 		T(test_rename_keeps_the_id),
 		T(test_plus_and_catchall_and_postmaster),
+		T(test_plus_of_a_domain),
+		T(test_confusable),
 		T(test_aliases),
 		T(test_alias_loops),
 		T(test_owns),

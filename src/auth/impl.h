@@ -128,6 +128,7 @@ struct domain {
 	uint64_t version; /* of its partition when it was read */
 	int64_t created;
 	char catchall[AUTH_ADDR_MAX + 1]; /* "" none */
+	char plus;			  /* what begins a tag; NUL: nothing does */
 };
 struct account_row {
 	uint64_t id;

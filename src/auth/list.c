@@ -56,9 +56,11 @@ struct list_job {
 static int list_domain(struct auth *a, struct slice name, const struct domain *d, void *arg)
 {
 	struct list_job *j = arg;
-	struct auth_row row = {
-		.name = name, .target = slice_cstr(d->catchall), .id = d->id, .created = d->created
-	};
+	struct auth_row row = { .name = name,
+				.target = slice_cstr(d->catchall),
+				.id = d->id,
+				.created = d->created,
+				.plus = d->plus };
 
 	(void)a;
 	return j->fn(j->arg, &row);

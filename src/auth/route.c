@@ -5,7 +5,7 @@
  * address that stands among its own ancestors is a loop, one that was seen on
  * another branch is simply done. Nothing recurses; depth and number are
  * limited. At each address: the account or alias of that name, then of the
- * name before the first "+", then the domain's catch-all, then, for
+ * name before the first "+" (or what the domain has for it), then the domain's catch-all, then, for
  * postmaster (RFC 5321 4.5.1), the domain's oldest account.
  */
 #include "auth/impl.h"
@@ -189,7 +189,7 @@ CO_FN static int look_at(struct router *r, struct step *s)
 		return res;
 	}
 	res = try_name(r, &d, local, s, &found);
-	plus = slice_chr(local, '+');
+	plus = d.plus ? slice_chr(local, d.plus) : SIZE_MAX;
 	if (res == 0 && !found && plus != SIZE_MAX && plus > 0) {
 		res = try_name(r, &d, slice_sub(local, 0, plus), s, &found);
 	}

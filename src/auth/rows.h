@@ -10,6 +10,9 @@
 #define DIR_ROW_VERSION 1
 /* Of an account's row that holds more than the first version knew. */
 #define DIR_ACCOUNT_VERSION 2
+/* Of a domain's row that holds more than the first version knew. */
+#define DIR_DOMAIN_VERSION 2
+#define DIR_DOMAIN_PLUS 1
 enum dir_more { DIR_SCRAM_SHA256 = 1, DIR_SCRAM_SHA1 = 2, DIR_HIDDEN = 3 };
 #define DIR_DISABLED 1 /* flag of an account row */
 
@@ -27,6 +30,15 @@ struct cur dir_cur(struct slice value);
 int dir_cur_err(const struct cur *c);
 /* enum name_kind, or -errno; row and targets may be NULL. */
 int dir_read_name(struct slice value, struct account_row *row, struct buf *targets);
+
+/* Adds the canonical name. 0; AUTH_INVALID with *e. */
+int dir_canon_domain(struct slice in, struct buf *out, struct err *e);
+/* A domain's own row. */
+void dir_put_domain(struct kv_batch *b, const struct domain *d);
+
+/* May this name be made (confuse.c)? 0; AUTH_INVALID or AUTH_EXISTS: it could be
+ * taken for another; -errno. */
+CO_FN int name_check(struct auth *a, const struct domain *d, const struct addr *at, struct err *e);
 
 /* A batch that only commits on top of this version; NULL: no memory, which
  * dir_put, dir_del and dir_commit take. */

@@ -75,6 +75,43 @@ static int one(struct cli *c, const char *verb, const char *key, const char *val
 	return cli_request_print(c, json_pack("{s:s, s:s}", "verb", verb, key, value));
 }
 
+/* NAME=VALUE of domain set, into the request. */
+static bool domain_setting(json_t *q, const char *text)
+{
+	struct slice value = slice_cstr(text);
+	struct slice name = slice_split(&value, '=');
+	bool none = slice_eq(value, S("none"));
+
+	if (!value.p || value.n == 0) {
+		return false;
+	}
+	if (slice_eq(name, S("catch-all"))) {
+		return json_object_set_new(q, "catchall", json_string(none ? "" : value.p)) == 0;
+	}
+	if (slice_eq(name, S("plus"))) {
+		const char *v = slice_eq(value, S("on"))    ? "+"
+				: slice_eq(value, S("off")) ? ""
+							    : value.p;
+
+		return json_object_set_new(q, "plus", json_string(v)) == 0;
+	}
+	return false;
+}
+
+static int domain_set(struct cli *c)
+{
+	json_t *q = json_pack("{s:s, s:s}", "verb", "domain.set", "domain", c->argv[1]);
+
+	for (int i = 2; q && i < c->argc; i++) {
+		if (!domain_setting(q, c->argv[i])) {
+			json_decref(q);
+			return cli_misuse(
+				c, "expected plus=on|off|CHARACTER or catch-all=ADDRESS|none");
+		}
+	}
+	return cli_request_print(c, q);
+}
+
 int cli_domain(struct cli *c)
 {
 	int r = cli_options(c, no_options);
@@ -90,6 +127,9 @@ int cli_domain(struct cli *c)
 	}
 	if (is(c, "remove", 1, 1)) {
 		return one(c, "domain.remove", "domain", c->argv[1]);
+	}
+	if (is(c, "set", 2, 3)) {
+		return domain_set(c);
 	}
 	if (is(c, "catchall", 1, 2)) {
 		return cli_request_print(c, json_pack("{s:s, s:s, s:s}", "verb", "domain.catchall",

@@ -16,7 +16,8 @@ const struct cli_command cli_commands[] = {
 	{ "serve", cli_serve, "", "run the server" },
 	{ "status", cli_status, "", "how the server is doing" },
 	{ "check", cli_check, "", "verify everything that is stored" },
-	{ "domain", cli_domain, "add DOMAIN | list | remove DOMAIN | catchall DOMAIN [ADDRESS]",
+	{ "domain", cli_domain,
+	  "add DOMAIN | list | remove DOMAIN | catchall DOMAIN [ADDRESS] | set DOMAIN NAME=VALUE...",
 	  "the domains that are served" },
 	{ "account", cli_account,
 	  "add|remove|show|password ADDRESS | list | "

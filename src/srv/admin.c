@@ -211,6 +211,21 @@ CO_FN static json_t *run_domain_catchall(struct call *c)
 			   "domain");
 }
 
+/* "catchall" and "plus", as far as they are there. */
+CO_FN static json_t *run_domain_set(struct call *c)
+{
+	struct auth_domain_change x = { .catchall = member(c, "catchall"),
+					.plus = member(c, "plus") };
+
+	x.set_catchall = x.catchall.p != NULL;
+	x.set_plus = x.plus.p != NULL;
+	if (!x.set_catchall && !x.set_plus) {
+		return refuse("invalid", "domain.set needs \"catchall\" or \"plus\"");
+	}
+	return auth_answer(c, auth_domain_change(c->site->auth, member(c, "domain"), &x, &c->e),
+			   "domain");
+}
+
 static json_t *text(struct slice s)
 {
 	return json_stringn(s.p ? s.p : "", s.n);
@@ -218,8 +233,9 @@ static json_t *text(struct slice s)
 
 static int domain_row(void *arg, const struct auth_row *row)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:o}", "domain", text(row->name), "catchall",
-					     text(row->target)));
+	json_array_append_new(arg, json_pack("{s:o, s:o, s:o}", "domain", text(row->name),
+					     "catchall", text(row->target), "plus",
+					     text(slice_make(&row->plus, row->plus != '\0'))));
 	return 0;
 }
 
@@ -552,6 +568,7 @@ static const struct {
 	{ "domain.add", { "domain", NULL }, run_domain_add },
 	{ "domain.list", { NULL, NULL }, run_domain_list },
 	{ "domain.remove", { "domain", NULL }, run_domain_remove },
+	{ "domain.set", { "domain", NULL }, run_domain_set },
 	{ "domain.catchall", { "domain", "target" }, run_domain_catchall },
 	{ "account.add", { "address", "password" }, run_account_add },
 	{ "account.list", { NULL, NULL }, run_account_list },

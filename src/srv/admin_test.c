@@ -128,9 +128,22 @@ static void test_domains(void **state)
 	good("{'verb':'domain.catchall','domain':'example.test',"
 	     "'target':'all@elsewhere.test'}",
 	     NULL);
-	good("{'verb':'domain.list'}", "[{'domain':'example.test','catchall':'all@elsewhere.test'},"
-				       "{'domain':'xn--bcher-kva.test','catchall':''}]");
+	good("{'verb':'domain.list'}",
+	     "[{'domain':'example.test','catchall':'all@elsewhere.test','plus':'+'},"
+	     "{'domain':'xn--bcher-kva.test','catchall':'','plus':'+'}]");
 	good("{'verb':'domain.catchall','domain':'example.test','target':''}", NULL);
+	good("{'verb':'domain.set','domain':'example.test','plus':'-','catchall':'x@y.test'}",
+	     NULL);
+	good("{'verb':'domain.set','domain':'bücher.test','plus':''}", NULL);
+	good("{'verb':'domain.list'}",
+	     "[{'domain':'example.test','catchall':'x@y.test','plus':'-'},"
+	     "{'domain':'xn--bcher-kva.test','catchall':'','plus':''}]");
+	good("{'verb':'domain.set','domain':'example.test','plus':'+'}", NULL);
+	good("{'verb':'domain.set','domain':'example.test','catchall':''}", NULL);
+	bad("{'verb':'domain.set','domain':'example.test'}", "invalid",
+	    "domain.set needs \"catchall\" or \"plus\"");
+	bad("{'verb':'domain.set','domain':'example.test','plus':'++'}", "invalid",
+	    "not possible: a tag begins with one of +-_=.~#!");
 	good("{'verb':'domain.remove','domain':'example.test'}", NULL);
 	bad("{'verb':'domain.remove','domain':'example.test'}", "notfound",
 	    "no such domain here: example.test");

@@ -607,6 +607,15 @@ int rig_do(struct rig *r, struct slice what)
 	if (slice_eq(verb, S("catchall"))) {
 		return auth_domain_catchall(r->auth, arg, what, &e);
 	}
+	if (slice_eq(verb, S("domain"))) {
+		return auth_domain_add(r->auth, arg, &e);
+	}
+	if (slice_eq(verb, S("plus"))) {
+		struct auth_domain_change x = { .set_plus = true,
+						.plus = slice_eq(what, S("off")) ? S("") : what };
+
+		return auth_domain_change(r->auth, arg, &x, &e);
+	}
 	if (slice_eq(arg, S("yes")) || slice_eq(arg, S("no"))) {
 		return do_switch(r, verb, slice_eq(arg, S("yes")));
 	}
