@@ -268,6 +268,7 @@ CO_FN static const char *verify(struct job *j, const struct smtp_intake *in, str
 	if (found && verify_message(&v, found, &j->err) == 0) {
 		verify_field(&v, found, &j->findings);
 		verify_summary(found, &text);
+		smtp_record_verdict(s, found);
 		conn_log(&s->base.conn, LOG_INFO, "mail.verified", LOG_C("id", j->id),
 			 LOG_S("results", buf_slice(&text)), LOG_S("why", found->why));
 		j->junk = found->action == VERIFY_JUNK;

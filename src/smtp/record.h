@@ -27,6 +27,9 @@ void smtp_record_decision(struct smtp_session *s);
 /* deliver.c: what stands in front of the message, where submission may have
  * put the Message-ID. */
 void smtp_record_front(struct smtp_session *s, struct slice front);
+/* deliver.c: what the checks found (verify.h). */
+struct verdict;
+void smtp_record_verdict(struct smtp_session *s, const struct verdict *v);
 /* session.c: LMTP's answer to one recipient was given. */
 void smtp_record_answer(struct smtp_session *s, const struct smtp_rcpt *r);
 /* smtp_reset: s->tx (if there is one) ends, by whatever was said last. */
