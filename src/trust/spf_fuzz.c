@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	static const struct dns_ops ops = { .query = fuzz_query };
 	struct slice in = slice_make((const char *)data, n);
 	struct spf_query q = { .receiver = S("mx.test"), .now = 1 };
-	struct fuzz_dns f = { .dns = { &ops } };
+	struct fuzz_dns f = { .dns.ops = &ops };
 	struct spf_outcome out;
 	struct arena a;
 	int r;
