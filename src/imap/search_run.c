@@ -197,10 +197,7 @@ static enum search_truth index_says(const struct search_run *x, size_t i, uint32
 	if (!h || !covered(h, uid)) {
 		return SEARCH_UNKNOWN;
 	}
-	if (!is_hit(h, uid)) {
-		return SEARCH_FALSE;
-	}
-	return h->exact ? SEARCH_TRUE : SEARCH_UNKNOWN;
+	return is_hit(h, uid) ? SEARCH_TRUE : SEARCH_FALSE;
 }
 
 /* ---- one batch ------------------------------------------------------------------ */

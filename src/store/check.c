@@ -196,6 +196,7 @@ static int first_row(void *arg, struct slice key, struct slice value)
 	case 'M':
 		break; /* second pass */
 	case 'E':
+	case 'V':
 	case 'W':
 		break; /* derived */
 	default:

@@ -279,6 +279,7 @@ static void emit_page(struct emit *x, const struct page_mark *pm)
 		del_row(x, key32('F', pm->page));
 		del_row(x, key32('P', pm->page));
 		del_rows(x, 'E', pm->page, pm->page);
+		del_rows(x, 'V', pm->page * KEPT_PAGES, pm->page * KEPT_PAGES + KEPT_PAGES - 1);
 		return;
 	}
 	buf_reset(&x->row);

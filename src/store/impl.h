@@ -27,7 +27,9 @@
 #include "store/acl.h"
 #include "store/store.h"
 
-#define PAGE_UIDS 128			    /* UIDs of one page */
+#define PAGE_UIDS 128 /* UIDs of one page */
+#define KEPT_UIDS 16  /* UIDs of a page of kept texts (kept.h) */
+#define KEPT_PAGES (PAGE_UIDS / KEPT_UIDS)
 #define FOLD_AT 64			    /* single rows that make a mailbox fold them */
 #define COPY_SINGLES 32			    /* a bigger copy writes pages at once */
 #define COPY_TREES 64			    /* a bigger copy leaves the trees for later */

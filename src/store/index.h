@@ -15,11 +15,11 @@
 #include "store/impl.h"
 #include "store/text.h"
 
-#define INDEX_VERSION 2
+#define INDEX_VERSION 3
 #define INDEX_BLOCK 56000u		/* bytes of a dictionary or postings row */
 #define INDEX_DOCS_MAX 65536u		/* messages of one segment */
 #define INDEX_SEGMENT_MAX (96u << 20)	/* bytes of one segment that is merged */
-#define INDEX_BYTES_MAX (1024ull << 20) /* of one mailbox's index */
+#define INDEX_BYTES_MAX (1024ull << 20) /* of one mailbox's index and kept texts */
 #define INDEX_SEGMENTS_MAX 512u
 #define INDEX_TEXT_MAX (1u << 20) /* decoded text of a message */
 #define INDEX_TOKENS_MAX 20000u	  /* different tokens of a message */
@@ -55,6 +55,9 @@ bool token_near(struct slice token, struct slice word);
 
 /* ---- rows (text_rows.c) --------------------------------------------------- */
 
+/* As slice_find, from a place on, but good at short patterns in much text. */
+size_t text_find(struct slice text, size_t from, struct slice pattern);
+
 enum zone { ZONE_BODY, ZONE_HEADER, ZONES };
 enum row_kind { ROW_DOCS = 0, ROW_DICT = 1, ROW_POSTINGS = 2 }; /* + 2 * zone */
 
@@ -63,7 +66,8 @@ struct segment {
 	uint32_t first, last; /* UIDs it speaks about, both included */
 	uint32_t n_docs;
 	uint32_t blocks[ZONES];
-	uint64_t bytes;
+	uint64_t bytes; /* of its rows */
+	uint64_t kept;	/* of the texts of its messages (kept.h) */
 };
 struct manifest {
 	uint32_t next_id;
@@ -185,9 +189,10 @@ CO_FN int index_offload(int (*fn)(void *arg), void *arg);
 /* The packer's first batch; each next one, after committing the one before. */
 CO_FN int index_begin(struct store_mailbox *m, const struct manifest *mf, struct packer *p);
 CO_FN int index_flush(struct store_mailbox *m, struct packer *p, struct err *e);
-/* Writes what was built as a segment over [first, last]. */
+/* Writes what was built as a segment over [first, last]; kept: the bytes of their
+ * texts. */
 CO_FN int segment_write(struct store_mailbox *m, struct manifest *mf, struct build *b,
-			uint32_t first, uint32_t last, struct err *e);
+			uint32_t first, uint32_t last, uint64_t kept, struct err *e);
 /* Merges segments [at, at + n), dropping what is gone. (text_merge.c) */
 CO_FN int segment_merge(struct store_mailbox *m, struct manifest *mf, size_t at, size_t n,
 			struct err *e);

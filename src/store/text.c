@@ -4,12 +4,14 @@
  * A needle becomes lookups (text_token.c). For each segment, each dictionary
  * block of the zones in question is gone over with memmem for each lookup; the
  * postings of tokens that are hit set bits; where all lookups have set the
- * bit, the message is a hit. A segment whose rows cannot be read or do not
- * check is left out of what is covered, and noted for the indexer to drop.
+ * bit, the message is a hit; where a hit is only possible (a phrase, a field),
+ * the kept text of the message decides (kept.h), and without one the message is
+ * not covered. A segment whose rows cannot be read or do not check is left out
+ * of what is covered, and noted for the indexer to drop.
  */
 #include <stdlib.h>
 
-#include "store/index.h"
+#include "store/kept.h"
 
 #define LOOKUPS_ALL (2 * LOOKUPS_MAX)
 #define TRIES 4 /* when segments are merged under us */
@@ -22,6 +24,7 @@ struct finder {
 	unsigned n; /* of either */
 	bool zones[ZONES];
 	bool exact;
+	struct kept_page kept;
 	/* the segment of the moment */
 	struct segment s;
 	struct doc *doc;
@@ -70,54 +73,12 @@ static void plan(struct finder *f, struct buf *scratch)
 	}
 	f->n = lookups_of(q->needle, f->lookup, &f->exact);
 	if (q->where == STORE_TEXT_FIELD) {
-		unsigned n = ask_field(q->field, scratch, f->lookup + f->n);
-
-		f->n = n ? f->n + n : 0;
+		f->n += ask_field(q->field, scratch, f->lookup + f->n);
 		f->exact = false;
 	}
 }
 
 /* ---- one block ---------------------------------------------------------------- */
-
-typedef unsigned char lanes __attribute__((vector_size(16)));
-
-/* Bytes at p that are c: 0xff, else 0. */
-static lanes equal_at(const char *p, unsigned char c)
-{
-	lanes v, all = { c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c };
-
-	memcpy(&v, p, sizeof(v));
-	return (lanes)(v == all);
-}
-
-/*
- * As slice_find, but for short patterns in much text it looks at 16 places at
- * once, for the pattern's first byte and its last (memmem: 0.8 GB/s here).
- */
-static size_t find_from(struct slice text, size_t from, struct slice pattern)
-{
-	unsigned char first = (unsigned char)pattern.p[0];
-	unsigned char last = (unsigned char)pattern.p[pattern.n - 1];
-
-	for (; from + pattern.n + 16 <= text.n; from += 16) {
-		lanes hit = equal_at(text.p + from, first) &
-			    equal_at(text.p + from + pattern.n - 1, last);
-		uint64_t any[2];
-
-		memcpy(any, &hit, sizeof(any));
-		if (!(any[0] | any[1])) {
-			continue;
-		}
-		for (size_t i = 0; i < 16; i++) {
-			if (hit[i] && memcmp(text.p + from + i, pattern.p, pattern.n) == 0) {
-				return from + i;
-			}
-		}
-	}
-	size_t at = slice_find(slice_from(text, from), pattern);
-
-	return at == SIZE_MAX ? at : from + at;
-}
 
 /* Can a token that begins with s be in the (sorted) block? */
 static bool block_may_start(const struct dict *d, struct slice s)
@@ -173,7 +134,7 @@ CO_FN static int look_exact(struct finder *f, struct dict d, unsigned i, unsigne
 		return 0;
 	}
 	while (r == 0) {
-		size_t at = find_from(d.text, from, slice_make(pattern, n));
+		size_t at = text_find(d.text, from, slice_make(pattern, n));
 
 		if (at == SIZE_MAX) {
 			return 0;
@@ -299,6 +260,37 @@ static int add_answer(struct finder *f)
 	return r ? r : add_range(f, first, f->s.last);
 }
 
+/* Decides what the index takes for possible. */
+CO_FN static int verify(struct finder *f)
+{
+	unsigned zones = kept_zones(f->q);
+
+	for (uint32_t i = 0; i < f->s.n_docs; i++) {
+		uint64_t bit = UINT64_C(1) << (i % 64);
+		struct doc *d = &f->doc[i];
+
+		if (d->open || !(f->hits[i / 64] & bit)) {
+			continue;
+		}
+		int r = kept_load(&f->kept, f->m, d->uid, zones);
+
+		if (r) {
+			return r;
+		}
+		const struct kept_doc *text = &f->kept.doc[d->uid % KEPT_UIDS];
+
+		if ((text->have & zones) != zones) {
+			d->open = true; /* its message must be looked at */
+		} else if (!kept_match(text, f->q)) {
+			f->hits[i / 64] &= ~bit;
+		}
+		if (co_breathe() == -ECANCELED) {
+			return -ECANCELED;
+		}
+	}
+	return 0;
+}
+
 CO_FN static int look_segment(struct finder *f)
 {
 	int r = index_docs(f->m, &f->s, &f->doc);
@@ -313,11 +305,15 @@ CO_FN static int look_segment(struct finder *f)
 	for (unsigned i = 0; all && i < f->n; i++) {
 		f->bits[i] = all + (i + 1) * f->n_words;
 	}
-	for (int z = 0; z < ZONES && r == 0; z++) {
+	if (r == 0 && f->n == 0) {
+		memset(f->hits, 0xff, f->n_words * sizeof(*f->hits));
+	}
+	for (int z = 0; z < ZONES && r == 0 && f->n > 0; z++) {
 		if (f->zones[z]) {
 			r = look_zone(f, (enum zone)z);
 		}
 	}
+	r = r || f->exact ? r : verify(f);
 	r = r ? r : add_answer(f);
 	free(all);
 	free(f->doc);
@@ -397,7 +393,6 @@ static int hand_over(struct finder *f, struct arena *a, struct store_text_hits *
 	}
 	out->n_covered = f->n_range;
 	out->n = f->n_uid;
-	out->exact = f->exact;
 	return 0;
 }
 
@@ -409,11 +404,12 @@ CO_FN int store_text_find(struct store_mailbox *m, const struct store_text_query
 	int r = 0;
 
 	home_assert(m->a->home);
-	*out = (struct store_text_hits){ .exact = true };
+	*out = (struct store_text_hits){ 0 };
 	buf_init(&f.dict_row, KV_VALUE_MAX);
 	buf_init(&f.postings_row, KV_VALUE_MAX);
+	kept_init(&f.kept);
 	plan(&f, &scratch);
-	if (f.n) {
+	if (f.n || !q->fuzzy) {
 		r = index_on_demand(m, e);
 		r = r ? r : find(&f, e);
 		r = r ? r : hand_over(&f, a, out);
@@ -421,6 +417,7 @@ CO_FN int store_text_find(struct store_mailbox *m, const struct store_text_query
 	buf_fini(&f.dict_row);
 	buf_fini(&f.postings_row);
 	buf_fini(&scratch);
+	kept_fini(&f.kept);
 	free(f.range);
 	free(f.uid);
 	return r;

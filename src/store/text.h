@@ -4,7 +4,7 @@
  *
  * Two things are kept for each mailbox, both derived and rebuildable: a
  * summary of each message's header (what SEARCH, SORT and THREAD ask most),
- * and a full-text index. What is not kept yet is made from the messages when
+ * and a full-text index with the text it was made of. What is not kept yet is made from the messages when
  * it is asked for (summaries) or named as not covered (the index): answers are
  * exact at any time, only slower.
  *
@@ -69,11 +69,10 @@ struct store_text_hits {
 	/* UIDs the index speaks about, ascending; others must be looked at. */
 	struct store_uid_range *covered;
 	size_t n_covered;
-	/* Those of the covered that match (exact) or may match (not exact),
-	 * ascending. May name UIDs that are gone. */
+	/* Those of the covered that match, ascending. May name UIDs that are
+	 * gone. */
 	uint32_t *uids;
 	size_t n;
-	bool exact;
 };
 /* What the index knows; arrays in the arena. 0 or <0 (-EMSGSIZE: the arena). May
  * take a while: it indexes first where much is missing (README.md). */

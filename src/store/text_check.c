@@ -1,13 +1,14 @@
 /*
  * Checking the derived data for searching: every row of every segment that
- * the manifest names, and every page of summaries, read and taken apart.
+ * the manifest names, every page of summaries and of kept texts, read and taken
+ * apart.
  * Damage here loses nothing (it is dropped and made anew); it is told all the
  * same, because something must have done it. Called by check.c.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "store/index.h"
+#include "store/kept.h"
 #include "store/summary.h"
 
 struct looker {
@@ -129,6 +130,32 @@ static int check_summary(void *arg, struct slice key, struct slice value)
 	return 0;
 }
 
+static int check_kept(void *arg, struct slice key, struct slice value)
+{
+	struct looker *k = arg;
+	struct cur c = cur_init(slice_from(key, 1));
+	uint32_t number = cur_get32be(&c);
+	struct kept_page p;
+
+	kept_init(&p);
+	buf_add(&p.row, value);
+	if (p.row.err == 0 && kept_parse(&p, number, KEPT_BOTH) == -EIO) {
+		char text[80];
+
+		snprintf(text, sizeof(text), "kept texts of page %u are damaged", number);
+		k->found(k->arg, text);
+	}
+	kept_fini(&p);
+	return 0;
+}
+
+/* All rows of a kind. */
+CO_FN static int check_kind(struct looker *k, struct slice kind, kv_row_fn *fn)
+{
+	return MIN(kv_scan_prefix(box_kv(k->m), part_mailbox(k->m->a->id, k->m->id), kind, fn, k),
+		   0);
+}
+
 CO_FN static int check_rows(struct looker *k)
 {
 	struct manifest mf;
@@ -145,12 +172,8 @@ CO_FN static int check_rows(struct looker *k)
 		r = check_segment(k);
 	}
 	manifest_free(&mf);
-	if (r == 0) {
-		r = MIN(kv_scan_prefix(box_kv(k->m), part_mailbox(k->m->a->id, k->m->id), S("E"),
-				       check_summary, k),
-			0);
-	}
-	return r;
+	r = r ? r : check_kind(k, S("E"), check_summary);
+	return r ? r : check_kind(k, S("V"), check_kept);
 }
 
 CO_FN int index_check(struct store_mailbox *m, void (*found)(void *arg, const char *text),

@@ -12,7 +12,7 @@
 
 #include "mime/header.h"
 #include "mime/text.h"
-#include "store/index.h"
+#include "store/kept.h"
 
 #define BATCH_RAW (256u << 10) /* bytes read before a worker gets them */
 #define BATCH_DOCS 32u	       /* messages of it */
@@ -42,6 +42,7 @@ struct one {
 struct batch {
 	struct store_mailbox *m;
 	struct build *b;
+	struct keeper *k;
 	struct arena trees;
 	struct buf raw;
 	struct one one[BATCH_DOCS];
@@ -53,16 +54,17 @@ struct batch {
 
 static int batch_init(struct batch *x, struct store_mailbox *m)
 {
-	*x = (struct batch){ .m = m, .b = build_new() };
+	*x = (struct batch){ .m = m, .b = build_new(), .k = keeper_new() };
 	arena_init(&x->trees, MIME_TREE_MAX);
 	buf_init(&x->raw, BATCH_RAW + RAW_MAX + MIME_HEADER_MAX);
 	buf_init(&x->text, 4 * INDEX_TEXT_MAX);
-	return x->b ? 0 : -ENOMEM;
+	return x->b && x->k ? 0 : -ENOMEM;
 }
 
 static void batch_fini(struct batch *x)
 {
 	build_free(&x->b);
+	keeper_free(&x->k);
 	arena_fini(&x->trees);
 	buf_fini(&x->raw);
 	buf_fini(&x->text);
@@ -91,6 +93,11 @@ static void header_words(struct batch *x, enum zone zone, struct slice header)
 		buf_reset(&x->text);
 		mime_header_text(f.raw, &x->text);
 		build_text(x->b, zone, buf_slice(&x->text));
+		if (zone == ZONE_HEADER) {
+			keeper_field(x->k, &f, buf_slice(&x->text));
+		} else {
+			keeper_body(x->k, buf_slice(&x->text));
+		}
 		/* A name that reads otherwise with its body behind it. */
 		if (slice_has_8bit(f.name) || slice_find(f.name, S("=?")) != SIZE_MAX) {
 			buf_reset(&x->text);
@@ -115,8 +122,10 @@ static int part_words(struct batch *x, const struct piece *p, struct slice raw)
 	mime_text_free(&t);
 	if (x->text.err) {
 		build_open(x->b);
+		keeper_skip(x->k);
 	} else {
 		build_text(x->b, p->zone, buf_slice(&x->text));
+		keeper_body(x->k, buf_slice(&x->text));
 	}
 	return 0;
 }
@@ -125,8 +134,10 @@ static int one_words(struct batch *x, const struct one *o)
 {
 	int r = build_doc(x->b, o->uid);
 
+	keeper_doc(x->k, o->uid);
 	if (r == 0 && o->open) {
 		build_open(x->b);
+		keeper_skip(x->k);
 	}
 	for (size_t i = o->first; r == 0 && i < o->first + o->n; i++) {
 		const struct piece *p = &x->piece[i];
@@ -336,6 +347,7 @@ CO_FN static int build_some(struct batch *x, const uint32_t *uids, size_t n, int
 			r = read_message(x, uids[done++]);
 		}
 		r = r ? r : index_offload(batch_words, x);
+		r = r ? r : keeper_flush(x->k, x->m, NULL);
 		if (r == 0 && !index_writable(x->m)) {
 			r = STORE_GONE;
 		}
@@ -358,11 +370,14 @@ CO_FN static int build_chosen(struct store_mailbox *m, struct manifest *mf, cons
 {
 	struct batch *x = calloc(1, sizeof(*x));
 	size_t done = 0;
+	uint64_t kept = 0;
 	int r = x ? batch_init(x, m) : -ENOMEM;
 
+	r = r ? r : keeper_begin(x->k, m, uids[0]);
 	r = r ? r : build_some(x, uids, n, deadline, gently, &done);
 	if (r == 0 && build_docs(x->b)) {
-		r = segment_write(m, mf, x->b, uids[0], uids[done - 1], e);
+		r = keeper_end(x->k, m, &kept, e);
+		r = r ? r : segment_write(m, mf, x->b, uids[0], uids[done - 1], kept, e);
 		r = r ? r : 1;
 	}
 	if (x) {

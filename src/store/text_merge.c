@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 
-#include "store/index.h"
+#include "store/kept.h"
 
 #define BATCH_BYTES (512u << 10)
 #define NOT_KEPT UINT32_MAX
@@ -286,6 +286,9 @@ CO_FN int segment_merge(struct store_mailbox *m, struct manifest *mf, size_t at,
 	int r = open_streams(&g, mf, at);
 
 	r = r ? r : merge_all(&g, mf, e);
+	if (r == 0 && g.out.n_docs) {
+		r = kept_sweep(m, g.out.first, g.out.last, &g.out.kept, e);
+	}
 	if (r == 0) {
 		r = index_replace(m, mf, at, n, g.out.n_docs ? &g.out : NULL, e);
 	} else if ((r == -EIO || r == -ENOENT) && g.bad < n) {

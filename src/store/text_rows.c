@@ -68,6 +68,49 @@ static uint32_t get_u32(struct cur *c)
 	return (uint32_t)v;
 }
 
+/* ---- looking for text -------------------------------------------------------- */
+
+typedef unsigned char lanes __attribute__((vector_size(16)));
+
+/* Bytes at p that are c: 0xff, else 0. */
+static lanes equal_at(const char *p, unsigned char c)
+{
+	lanes v, all = { c, c, c, c, c, c, c, c, c, c, c, c, c, c, c, c };
+
+	memcpy(&v, p, sizeof(v));
+	return (lanes)(v == all);
+}
+
+/*
+ * For a pattern's first byte and its last, 16 places at once (memmem: 0.8 GB/s
+ * here). Long patterns are memmem's, which is linear whatever they are.
+ */
+size_t text_find(struct slice text, size_t from, struct slice pattern)
+{
+	bool is_short = pattern.n > 0 && pattern.n <= TOKEN_MAX + 2;
+	unsigned char first = is_short ? (unsigned char)pattern.p[0] : 0;
+	unsigned char last = is_short ? (unsigned char)pattern.p[pattern.n - 1] : 0;
+
+	for (; is_short && from + pattern.n + 16 <= text.n; from += 16) {
+		lanes hit = equal_at(text.p + from, first) &
+			    equal_at(text.p + from + pattern.n - 1, last);
+		uint64_t any[2];
+
+		memcpy(any, &hit, sizeof(any));
+		if (!(any[0] | any[1])) {
+			continue;
+		}
+		for (size_t i = 0; i < 16; i++) {
+			if (hit[i] && memcmp(text.p + from + i, pattern.p, pattern.n) == 0) {
+				return from + i;
+			}
+		}
+	}
+	size_t at = slice_find(slice_from(text, from), pattern);
+
+	return at == SIZE_MAX ? at : from + at;
+}
+
 /* ---- the manifest ------------------------------------------------------------- */
 
 void manifest_free(struct manifest *mf)
@@ -81,7 +124,7 @@ uint64_t manifest_bytes(const struct manifest *mf)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < mf->n; i++) {
-		n += mf->v[i].bytes;
+		n += mf->v[i].bytes + mf->v[i].kept;
 	}
 	return n;
 }
@@ -102,6 +145,7 @@ void manifest_put(const struct manifest *mf, struct buf *out)
 		buf_varint(&b, s->blocks[ZONE_BODY]);
 		buf_varint(&b, s->blocks[ZONE_HEADER]);
 		buf_varint(&b, s->bytes);
+		buf_varint(&b, s->kept);
 	}
 	sealed_put(buf_slice(&b), out);
 	out->err = out->err ? out->err : b.err;
@@ -117,6 +161,7 @@ static bool segment_get(struct cur *c, const struct manifest *mf, struct segment
 	s->blocks[ZONE_BODY] = get_u32(c);
 	s->blocks[ZONE_HEADER] = get_u32(c);
 	s->bytes = cur_varint(c);
+	s->kept = cur_varint(c);
 	return !c->err && s->id < mf->next_id && s->first > 0 && s->first <= s->last &&
 	       s->n_docs <= INDEX_DOCS_MAX && s->n_docs <= s->last - s->first + UINT64_C(1) &&
 	       (mf->n == 0 || mf->v[mf->n - 1].last < s->first);

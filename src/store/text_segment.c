@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "store/index.h"
+#include "store/kept.h"
 
 #define BATCH_BYTES (512u << 10)
 
@@ -100,6 +100,9 @@ CO_FN int index_replace(struct store_mailbox *m, struct manifest *mf, size_t at,
 	if (r == 0) {
 		for (size_t i = at; i < at + n; i++) {
 			del_segment(b, mf->v[i].id);
+			if (!s) {
+				kept_forget(mf, i, b);
+			}
 		}
 		kv_batch_put(b, key_slice(&k), buf_slice(&row));
 		if (!s) {
@@ -159,7 +162,7 @@ CO_FN int index_begin(struct store_mailbox *m, const struct manifest *mf, struct
 		return -ENOMEM;
 	}
 	if (mf->wipe) {
-		kv_batch_del_range(p->batch, S("W"), S("X"));
+		kv_batch_del_range(p->batch, S("V"), S("X"));
 	} else {
 		del_segment(p->batch, p->id); /* of a build that did not end */
 	}
@@ -231,7 +234,7 @@ CO_FN static int write_rows(struct store_mailbox *m, const struct manifest *mf, 
 }
 
 CO_FN int segment_write(struct store_mailbox *m, struct manifest *mf, struct build *b,
-			uint32_t first, uint32_t last, struct err *e)
+			uint32_t first, uint32_t last, uint64_t kept, struct err *e)
 {
 	struct pack_job j = { .b = b };
 	size_t at = 0;
@@ -244,6 +247,7 @@ CO_FN int segment_write(struct store_mailbox *m, struct manifest *mf, struct bui
 
 	if (r == 0) {
 		j.s.bytes = j.p.bytes;
+		j.s.kept = kept;
 		while (at < mf->n && mf->v[at].last < first) {
 			at++;
 		}
