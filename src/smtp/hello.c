@@ -131,13 +131,15 @@ int smtp_vrfy(void *session, void *cmd)
 	return smtp_reply(s, "252 2.5.2 cannot verify, send mail and see");
 }
 
+/* Lists are nobody's business either (RFC 5321 7.3). */
 int smtp_expn(void *session, void *cmd)
 {
 	struct smtp_session *s = session;
+	struct smtp_cmd *p = cmd;
 
-	(void)cmd;
 	s->junk++;
-	return smtp_reply(s, "502 5.5.1 lists are not shown");
+	return smtp_reply(s, slice_trim(p->args).n ? "252 2.5.2 cannot expand, send mail and see"
+						   : "501 5.5.4 EXPN needs a list");
 }
 
 int smtp_help(void *session, void *cmd)
