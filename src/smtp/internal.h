@@ -71,7 +71,7 @@ struct smtp_tx {
 	uint64_t *accounts; /* each once; malloc'ed */
 	size_t n_accounts;
 	size_t cap_accounts;
-	struct table seen;	    /* accounts by number */
+	struct table seen;	    /* places in accounts, plus 1, by number */
 	struct smtp_intake *intake; /* BDAT: what has come so far; or NULL */
 	int64_t begun;		    /* its first chunk, clock_mono */
 	char id[SMTP_ID_MAX];	    /* in the reply, Received, log and record */
@@ -135,6 +135,7 @@ void smtp_reset(struct smtp_session *s);
 CO_FN void smtp_answer(struct smtp_session *s, const char *line);
 /* The row of a command in this role; NULL: there is none. */
 const struct verb *smtp_find(const struct smtp_session *s, struct slice name);
+/* The greeting, or the goodbye of who comes too often. */
 CO_FN void smtp_greet(struct smtp_session *s);
 /* The goodbye of a session that srv cancelled. */
 CO_FN void smtp_say_cut(struct smtp_session *s);

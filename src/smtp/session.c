@@ -236,18 +236,18 @@ CO_FN static bool speaks_early(struct smtp_session *s)
 
 void smtp_greet(struct smtp_session *s)
 {
-	conn_printf(&s->base.conn, "220 %s %s Postrider\r\n", s->base.env->hostname,
-		    s->role == SMTP_LMTP ? "LMTP" : "ESMTP");
-}
-
-CO_FN static void greet(struct smtp_session *s)
-{
 	const char *no = smtp_gate_connect(s);
 
 	if (no) {
 		smtp_bye(s, no);
-		return;
+	} else {
+		conn_printf(&s->base.conn, "220 %s %s Postrider\r\n", s->base.env->hostname,
+			    s->role == SMTP_LMTP ? "LMTP" : "ESMTP");
 	}
+}
+
+CO_FN static void greet(struct smtp_session *s)
+{
 	if (speaks_early(s)) {
 		smtp_bye(s, "554 5.5.0 you spoke before the greeting");
 	} else {

@@ -108,6 +108,8 @@ static void begin_anew(struct smtp_session *s, const struct xclient *x)
 	s->id = (struct auth_identity){ 0 };
 	s->errors = s->junk = s->unknown = s->auth_failures = s->owed = 0;
 	s->helo[0] = s->client[0] = '\0';
+	s->lists_asked = false;
+	s->gate[0] = '\0';
 	s->esmtp = s->role == SMTP_LMTP || x->esmtp;
 	if (x->has_addr) {
 		c->peer = x->addr;

@@ -74,6 +74,20 @@ CO_FN static void smtp_timeouts(struct rig *r)
 	hear(&t, S("421 4.4.2 too slow, goodbye\r\n"));
 	hear(&t, S(""));
 	talk_close(&t);
+	/* in the middle of a chunk, kept or dropped */
+	for (int last = 0; last < 2; last++) {
+		talk_open(&t, r, RIG_SMTP, false);
+		say(&t, S("EHLO x\r\n"));
+		hear(&t, S("250 SMTPUTF8\r\n"));
+		if (last) {
+			say(&t, S(SMTP_MAIL));
+			hear(&t, S("250 2.1.5 OK\r\n"));
+		}
+		say(&t, S("BDAT 100 LAST\r\nSubject: x\r\n\r\nhalf"));
+		hear(&t, S("421 4.4.2 too slow, goodbye\r\n"));
+		hear(&t, S(""));
+		talk_close(&t);
+	}
 	rig_env(r)->idle_timeout_ms = 0;
 	has_messages(r, S("+OK maildrop has 0 messages\r\n"));
 }
