@@ -1,26 +1,19 @@
 /*
  * preview: see preview.h. Constant memory: a piece of the body runs through
- * the decoders in steps, and what comes out is counted into 200 characters.
+ * mime_plain in steps, and what comes out is counted into 200 characters.
  */
 #include "mime/preview.h"
 
 #include <stdlib.h>
 
-#include "base/codec.h"
 #include "base/utf8.h"
-#include "mime/charset.h"
-#include "mime/html.h"
+#include "mime/plain.h"
 
-#define STEP 4096	      /* raw bytes taken at once */
-#define BETWEEN (256u * 1024) /* what a step may become on its way */
+#define STEP MIME_PLAIN_STEP
+#define BETWEEN (1u << 20) /* what a step may become */
 
 struct mime_preview {
-	struct codec codec;
-	struct charset *charset;
-	bool is_html;
-	struct html html;
-	struct buf bytes; /* transfer encoding undone */
-	struct buf utf8;
+	struct mime_plain *plain;
 	struct buf text; /* readable */
 	struct buf out;
 	unsigned chars;
@@ -65,30 +58,17 @@ const struct mime_part *mime_preview_part(const struct mime_tree *t, const struc
 
 /* ---- its text ----------------------------------------------------------------- */
 
-static enum codec_kind codec_of(struct slice encoding)
-{
-	if (slice_ieq(encoding, S("base64"))) {
-		return CODEC_BASE64;
-	}
-	return slice_ieq(encoding, S("quoted-printable")) ? CODEC_QP : CODEC_IDENTITY;
-}
-
 struct mime_preview *mime_preview_new(const struct mime_part *part)
 {
 	struct mime_preview *p = calloc(1, sizeof(*p));
-	struct slice charset = mime_param_get(part->params, S("charset"));
 
 	if (!p) {
 		return NULL;
 	}
-	p->codec.kind = codec_of(part->encoding);
-	p->is_html = slice_ieq(part->subtype, S("html"));
-	buf_init(&p->bytes, BETWEEN);
-	buf_init(&p->utf8, BETWEEN);
 	buf_init(&p->text, BETWEEN);
 	buf_init(&p->out, MIME_PREVIEW_MAX);
-	if (charset_new(charset, &p->charset) != 0 &&
-	    charset_new(S("us-ascii"), &p->charset) != 0) {
+	p->plain = mime_plain_new(part);
+	if (!p->plain) {
 		mime_preview_free(&p);
 	}
 	return p;
@@ -99,9 +79,7 @@ void mime_preview_free(struct mime_preview **pp)
 	struct mime_preview *p = *pp;
 
 	if (p) {
-		charset_free(&p->charset);
-		buf_fini(&p->bytes);
-		buf_fini(&p->utf8);
+		mime_plain_free(&p->plain);
 		buf_fini(&p->text);
 		buf_fini(&p->out);
 		free(p);
@@ -161,27 +139,11 @@ static void take_text(struct mime_preview *p)
 	buf_reset(&p->text);
 }
 
-/* bytes to utf8 to text */
-static void pass_on(struct mime_preview *p)
-{
-	charset_feed(p->charset, buf_slice(&p->bytes), &p->utf8);
-	buf_reset(&p->bytes);
-	if (p->is_html) {
-		html_feed(&p->html, buf_slice(&p->utf8), &p->text);
-	} else {
-		buf_add(&p->text, buf_slice(&p->utf8));
-	}
-	buf_reset(&p->utf8);
-	take_text(p);
-}
-
 bool mime_preview_feed(struct mime_preview *p, struct slice raw)
 {
-	while (raw.n > 0 && !full(p)) {
-		struct slice piece = slice_sub(raw, 0, STEP);
-		raw = slice_from(raw, piece.n);
-		codec_feed(&p->codec, &p->bytes, piece);
-		pass_on(p);
+	for (; raw.n > 0 && !full(p); raw = slice_from(raw, STEP)) {
+		mime_plain_feed(p->plain, slice_sub(raw, 0, STEP), &p->text);
+		take_text(p);
 	}
 	return full(p);
 }
@@ -189,17 +151,7 @@ bool mime_preview_feed(struct mime_preview *p, struct slice raw)
 struct slice mime_preview_end(struct mime_preview *p)
 {
 	if (!full(p)) {
-		codec_end(&p->codec, &p->bytes);
-		charset_feed(p->charset, buf_slice(&p->bytes), &p->utf8);
-		buf_reset(&p->bytes);
-		charset_end(p->charset, &p->utf8);
-		if (p->is_html) {
-			html_feed(&p->html, buf_slice(&p->utf8), &p->text);
-			html_end(&p->html, &p->text);
-		} else {
-			buf_add(&p->text, buf_slice(&p->utf8));
-		}
-		buf_reset(&p->utf8);
+		mime_plain_end(p->plain, &p->text);
 		take_text(p);
 	}
 	return p->out.n > 0 ? buf_slice(&p->out) : slice_make("", 0);

@@ -11,12 +11,10 @@
 
 #include <stdlib.h>
 
-#include "base/codec.h"
+#include "base/err.h"
 #include "base/utf8.h"
-#include "mime/charset.h"
 #include "mime/header.h"
-#include "mime/html.h"
-#include "mime/impl.h"
+#include "mime/plain.h"
 
 #define STEP MIME_TEXT_STEP
 #define PIECE (4 * STEP) /* text folded at once */
@@ -25,12 +23,7 @@
 #define ADDRESS_ARENA (16u * MIME_HEADER_MAX) /* addresses of one field */
 
 struct mime_text {
-	struct codec codec;
-	struct charset *charset;
-	bool is_html;
-	struct html html;
-	struct buf bytes; /* transfer encoding undone */
-	struct buf utf8;
+	struct mime_plain *plain;
 	struct buf text; /* readable, not yet folded */
 };
 
@@ -47,29 +40,16 @@ bool mime_part_is_text(const struct mime_part *part)
 	       (slice_ieq(part->type, S("text")) || slice_ieq(part->type, S("message")));
 }
 
-static enum codec_kind codec_of(struct slice encoding)
-{
-	if (slice_ieq(encoding, S("base64"))) {
-		return CODEC_BASE64;
-	}
-	return slice_ieq(encoding, S("quoted-printable")) ? CODEC_QP : CODEC_IDENTITY;
-}
-
 struct mime_text *mime_text_new(const struct mime_part *part)
 {
 	struct mime_text *t = calloc(1, sizeof(*t));
-	struct slice charset = mime_param_get(part->params, S("charset"));
 
 	if (!t) {
 		return NULL;
 	}
-	t->codec.kind = codec_of(part->encoding);
-	t->is_html = slice_ieq(part->type, S("text")) && slice_ieq(part->subtype, S("html"));
-	buf_init(&t->bytes, PIECE_MAX);
-	buf_init(&t->utf8, PIECE_MAX);
 	buf_init(&t->text, PIECE_MAX);
-	if (charset_new(charset, &t->charset) != 0 &&
-	    charset_new(S("us-ascii"), &t->charset) != 0) {
+	t->plain = mime_plain_new(part);
+	if (!t->plain) {
 		mime_text_free(&t);
 	}
 	return t;
@@ -80,9 +60,7 @@ void mime_text_free(struct mime_text **tp)
 	struct mime_text *t = *tp;
 
 	if (t) {
-		charset_free(&t->charset);
-		buf_fini(&t->bytes);
-		buf_fini(&t->utf8);
+		mime_plain_free(&t->plain);
 		buf_fini(&t->text);
 		free(t);
 		*tp = NULL;
@@ -124,29 +102,10 @@ static void fold(struct mime_text *t, bool last, struct buf *out)
 	buf_consume(&t->text, cut);
 }
 
-/* utf8 goes on into text. */
-static void add_text(struct mime_text *t)
-{
-	if (t->is_html) {
-		html_feed(&t->html, buf_slice(&t->utf8), &t->text);
-	} else {
-		buf_add(&t->text, buf_slice(&t->utf8));
-	}
-	buf_reset(&t->utf8);
-}
-
-static void add_bytes(struct mime_text *t)
-{
-	charset_feed(t->charset, buf_slice(&t->bytes), &t->utf8);
-	buf_reset(&t->bytes);
-	add_text(t);
-}
-
 /* At most STEP bytes. */
 static void step(struct mime_text *t, struct slice raw, struct buf *out)
 {
-	codec_feed(&t->codec, &t->bytes, raw);
-	add_bytes(t);
+	mime_plain_feed(t->plain, raw, &t->text);
 	fold(t, false, out);
 }
 
@@ -159,11 +118,7 @@ void mime_text_feed(struct mime_text *t, struct slice raw, struct buf *out)
 
 void mime_text_end(struct mime_text *t, struct buf *out)
 {
-	codec_end(&t->codec, &t->bytes);
-	add_bytes(t);
-	charset_end(t->charset, &t->utf8);
-	add_text(t);
-	html_end(&t->html, &t->text);
+	mime_plain_end(t->plain, &t->text);
 	fold(t, true, out);
 }
 
