@@ -2,6 +2,7 @@
 import email
 import os
 import re
+import shutil
 import socket
 import ssl
 import struct
@@ -147,6 +148,98 @@ def test_swaks_delivers_over_lmtp(site, tmp_path):
     r = run(*common, "--socket", path, "--to", BOB, check=False)
     assert b" 4" in r.stdout or b" 5" in r.stdout
     assert len(inbox(s, BOB)) == 1
+
+
+MASTER = """\
+127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+MAIN = """\
+compatibility_level = 3.6
+queue_directory = {dir}/queue
+data_directory = {dir}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+maillog_file = {dir}/log
+maillog_file_prefixes = /
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = front.example.org
+mydestination =
+mynetworks = 127.0.0.0/8
+virtual_mailbox_domains = example.test
+virtual_transport = {transport}
+"""
+
+
+class Postfix:
+    """A Postfix of our own that delivers example.test by a transport."""
+
+    def __init__(self, dir_, transport):
+        self.dir, self.port = dir_, free_ports(["smtp"])["smtp"]
+        for sub in ("", "queue", "data"):
+            (dir_ / sub).mkdir(exist_ok=True)
+        for up in (dir_, *dir_.parents):  # its own user has to get there
+            if str(up) not in ("/", "/tmp"):
+                os.chmod(up, os.stat(up).st_mode | 0o011)
+        shutil.chown(dir_ / "data", "postfix")
+        (dir_ / "main.cf").write_text(MAIN.format(dir=dir_, transport=transport))
+        (dir_ / "master.cf").write_text(MASTER.format(port=self.port))
+        run("postfix", "-c", dir_, "start")
+
+    def wait(self, pattern, seconds=60):
+        end = time.monotonic() + seconds
+        while True:
+            text = (self.dir / "log").read_text() if (self.dir / "log").exists() else ""
+            if re.search(pattern, text):
+                return text
+            assert time.monotonic() < end, text
+            time.sleep(0.1)
+
+    def stop(self):
+        run("postfix", "-c", self.dir, "stop")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Postfix is started by root only")
+@pytest.mark.parametrize("how", ["inet", "unix", "smtp"])
+def test_postfix_in_front(site, tmp_path, how):
+    need("postfix")
+    path = tmp_path / "lmtp.sock"
+    s = site(lmtp=f'socket = "{path}" socket_mode = "0666" ports = {{{free_ports("x")["x"]}}} addresses = {{"127.0.0.1"}}',
+             smtp="", imaps="")
+    lmtp = re.search(r"ports = \{(\d+)\}", s.conf.read_text().split("listen lmtp")[1])[1]
+    postrider(s.conf, "account", "quota", BOB, "100")
+    p = Postfix(tmp_path / "postfix", {"inet": f"lmtp:inet:127.0.0.1:{lmtp}", "unix": f"lmtp:unix:{path}",
+                                       "smtp": f"smtp:[127.0.0.1]:{s.ports['smtp']}"}[how])
+    try:
+        run("swaks", "--server", "127.0.0.1", "--port", p.port, "--from", "x@example.org",
+            "--to", f"{ALICE},{BOB},nobody@example.test", "--body", "z" * 200)
+        log = p.wait(r"(?s)(?=.*alice@.*status=sent)(?=.*bob@.*status=)(?=.*nobody@.*status=)")
+        assert re.search(r"alice@example.test.*status=sent \(250 2\.0\.0 OK id=", log)
+        assert re.search(r"bob@example.test.*status=(deferred|bounced) .*[45]\.2\.2", log)
+        assert re.search(r"nobody@example.test.*status=bounced .*5\.1\.1", log)
+        got = inbox(s, ALICE)
+        assert len(got) == 1 and b"with LMTP" in got[0] if how != "smtp" else b"with ESMTP" in got[0]
+        assert inbox(s, BOB) == []
+    finally:
+        p.stop()
 
 
 def test_lmtp_from_listed_networks_only(site):
