@@ -228,8 +228,9 @@ CO_FN bool imap_stopping(struct imap *s)
 
 void imap_bye_cut(struct imap *s)
 {
-	imap_bye(s, s->base.revoked ? "Your login was withdrawn"
-				    : "[UNAVAILABLE] Server is shutting down");
+	imap_bye(s, s->base.crowded   ? "[UNAVAILABLE] Others need your place, come again"
+		    : s->base.revoked ? "Your login was withdrawn"
+				      : "[UNAVAILABLE] Server is shutting down");
 }
 
 /* Until when may the client be silent? */

@@ -83,6 +83,8 @@ struct session {
 	/* srv cancelled it because its login holds no longer (AU-12), not
 	 * because the server stops: another goodbye. */
 	bool revoked;
+	/* srv cancelled it because nobody logged in and others need its place. */
+	bool crowded;
 	/*
 	 * May the peer say for whom it connects (XCLIENT)? NULL: no. Else srv's:
 	 * counts the connection as one of that address; false: it has its share

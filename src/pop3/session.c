@@ -70,10 +70,11 @@ CO_FN static void input_ended(struct pop3_session *s, int r)
 		pop3_err(s, "[SYS/TEMP] idle for too long, nothing was "
 			    "deleted");
 	} else if (r == -ECANCELED) {
-		pop3_err(s, s->base.revoked ? "[AUTH] your login was withdrawn, nothing "
-					      "was deleted"
-					    : "[SYS/TEMP] server is stopping, nothing "
-					      "was deleted");
+		pop3_err(s, s->base.crowded   ? "[SYS/TEMP] others need your place, come again"
+			    : s->base.revoked ? "[AUTH] your login was withdrawn, nothing "
+						"was deleted"
+					      : "[SYS/TEMP] server is stopping, nothing "
+						"was deleted");
 	}
 	conn_flush(&s->base.conn);
 	s->ended = true;

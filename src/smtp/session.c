@@ -158,8 +158,9 @@ CO_FN static void check_patience(struct smtp_session *s)
 
 void smtp_say_cut(struct smtp_session *s)
 {
-	smtp_reply(s, s->base.revoked ? "421 4.7.0 your login was withdrawn, goodbye"
-				      : "421 4.3.2 server is stopping, goodbye");
+	smtp_reply(s, s->base.crowded	? "421 4.3.2 others need your place, come again, goodbye"
+		      : s->base.revoked ? "421 4.7.0 your login was withdrawn, goodbye"
+					: "421 4.3.2 server is stopping, goodbye");
 }
 
 /* Why reading ended: says goodbye where the peer may still listen. */

@@ -24,6 +24,9 @@
 #define HANDSHAKE_MS (30 * 1000)
 #define PROXY_MS (5 * 1000) /* for a header; its protocol's text: at least 3 s */
 #define STOP_POLL_MS 10
+#define CROWD_MS (10 * 1000)
+/* Of all places, how many strangers' mail may take (THREATS RS-02). */
+#define SMTP_SHARE(max) ((max) - (max) / 5)
 
 /* Connections of one address prefix. */
 struct prefix {
@@ -64,6 +67,7 @@ struct job {
 	const struct config_listen *l;
 	enum srv_protocol protocol;
 	bool proxied; /* a PROXY header comes first */
+	bool dropped; /* to make room for another */
 	int fd;	      /* until the stream has it */
 	struct net_addr peer;
 	struct net_addr local;
@@ -197,15 +201,62 @@ static bool count_for(struct conns *c, struct job *j, const struct net_addr *a)
 	return !full;
 }
 
+static bool is_user_port(enum srv_protocol p)
+{
+	return p != SRV_SMTP && p != SRV_LMTP;
+}
+
+/* Nobody logged in on it, for longer than that. */
+static bool is_idler(const struct job *j, int64_t before)
+{
+	return j->co && !j->dropped && is_user_port(j->protocol) && j->start < before &&
+	       (!j->session || session_account(j->session) == 0);
+}
+
+/* On j's thread: ends the connection that waited longest for a login here.
+ * False: there is none to spare. */
+static bool make_room(struct conns *c, const struct job *j)
+{
+	int64_t patience = c->o.crowd_ms ? c->o.crowd_ms : CROWD_MS;
+	int64_t before = clock_mono() - patience * NSEC_PER_MSEC;
+	struct job *oldest = NULL;
+
+	list_each(it, &c->side[j->index].jobs) {
+		struct job *o = list_of(it, struct job, node);
+
+		if (is_idler(o, before) && (!oldest || o->start < oldest->start)) {
+			oldest = o;
+		}
+	}
+	if (oldest) {
+		oldest->dropped = true;
+		if (oldest->session) {
+			oldest->session->crowded = true;
+		}
+		co_cancel(oldest->co);
+	}
+	return oldest;
+}
+
+/* Under the lock: is there a place for one more of this protocol? */
+static bool has_place(struct conns *c, const struct job *j)
+{
+	if (j->protocol == SRV_SMTP && c->stats.per_protocol[SRV_SMTP] >= SMTP_SHARE(c->o.max)) {
+		return false;
+	}
+	return c->stats.open < c->o.max || (is_user_port(j->protocol) && make_room(c, j));
+}
+
 /* May this connection come in? Counts it if so; for whom, a proxy says later. */
 static bool admit(struct conns *c, struct job *j)
 {
 	bool ok;
 
 	pthread_mutex_lock(&c->lock);
-	ok = c->stats.open < c->o.max && (j->proxied || count_for(c, j, &j->peer));
+	ok = (j->proxied || count_for(c, j, &j->peer)) && has_place(c, j);
 	if (!ok) {
 		c->stats.refused++;
+		prefix_give(c, j->prefix);
 	} else {
 		c->stats.open++;
 		c->stats.accepted++;

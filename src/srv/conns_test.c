@@ -27,6 +27,7 @@ struct rig {
 	struct site site;
 	struct conns *conns;
 	struct config_listen l;
+	int64_t crowd_ms;
 	void *(*clients)(void *arg);
 	uint16_t port;
 	struct co_signal greeted; /* every client has heard something */
@@ -121,7 +122,8 @@ static void serve(void *arg)
 	struct rig *r = arg;
 	struct conns_opts o = { .workers = &r->workers,
 				.max = MAX_OPEN,
-				.max_per_ip = 1 }; /* not for loopback */
+				.max_per_ip = 1, /* not for loopback */
+				.crowd_ms = r->crowd_ms };
 	pthread_t t;
 
 	co_enter();
@@ -156,15 +158,16 @@ static void run_rig(struct rig *r)
 static void run(enum srv_protocol protocol)
 {
 	struct rig r = { .l.protocol = protocol, .clients = clients };
+	unsigned places = protocol == SRV_SMTP ? MAX_OPEN - MAX_OPEN / 5 : MAX_OPEN;
 
 	run_rig(&r);
-	assert_int_equal(r.served, MAX_OPEN);
-	assert_int_equal(r.refused, CLIENTS - MAX_OPEN);
-	assert_int_equal(r.before.open, MAX_OPEN);
-	assert_int_equal(r.before.accepted, MAX_OPEN);
-	assert_int_equal(r.before.refused, CLIENTS - MAX_OPEN);
-	assert_int_equal(r.before.per_protocol[protocol], MAX_OPEN);
-	assert_int_equal(r.goodbyes, MAX_OPEN);
+	assert_int_equal(r.served, places);
+	assert_int_equal(r.refused, CLIENTS - places);
+	assert_int_equal(r.before.open, places);
+	assert_int_equal(r.before.accepted, places);
+	assert_int_equal(r.before.refused, CLIENTS - places);
+	assert_int_equal(r.before.per_protocol[protocol], places);
+	assert_int_equal(r.goodbyes, places);
 	assert_int_equal(r.after.per_protocol[protocol], 0);
 }
 
@@ -259,6 +262,42 @@ static void test_networks(void **state)
 	assert_int_equal(r.before.accepted, 0);
 }
 
+/* ---- when all places are taken --------------------------------------------- */
+
+/* Whoever comes later gets the place of one that never logged in. */
+static void *crowd(void *arg)
+{
+	struct rig *r = arg;
+	int fd[CLIENTS];
+	char line[256];
+
+	for (size_t i = 0; i < CLIENTS; i++) {
+		fd[i] = dial(r->port);
+		hear(fd[i], line);
+		r->served += strncmp(line, "* OK ", 5) == 0;
+		usleep(5000);
+	}
+	co_signal_fire(&r->greeted);
+	for (size_t i = 0; i < CLIENTS; i++) {
+		hear(fd[i], line);
+		r->refused += strstr(line, "Others need your place") != NULL;
+		close(fd[i]);
+	}
+	return NULL;
+}
+
+static void test_crowd(void **state)
+{
+	struct rig r = { .l.protocol = SRV_IMAP, .clients = crowd, .crowd_ms = 1 };
+
+	(void)state;
+	run_rig(&r);
+	/* One worker may have none to spare while the other has. */
+	assert_in_range(r.served, MAX_OPEN + 1, CLIENTS);
+	assert_in_range(r.refused, 1, CLIENTS - MAX_OPEN);
+	assert_int_equal(r.before.accepted, r.served);
+}
+
 static void test_smtp(void **state)
 {
 	(void)state;
@@ -282,7 +321,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_smtp),	 cmocka_unit_test(test_pop3),
 		cmocka_unit_test(test_imap),	 cmocka_unit_test(test_proxy),
-		cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_networks), cmocka_unit_test(test_crowd),
 	};
 
 	log_setup(STDERR_FILENO, LOG_ERROR);
