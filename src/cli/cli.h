@@ -41,6 +41,7 @@ int cli_domain(struct cli *c);
 int cli_account(struct cli *c);
 int cli_alias(struct cli *c);
 int cli_trace(struct cli *c);
+int cli_reports(struct cli *c);
 int cli_trust(struct cli *c);
 int cli_dns(struct cli *c);
 

@@ -28,6 +28,8 @@ const struct cli_command cli_commands[] = {
 	  "addresses that lead to others" },
 	{ "trace", cli_trace, "[--since TIME] [--limit N] ID|MESSAGE-ID|ADDRESS",
 	  "what became of a message, and why" },
+	{ "reports", cli_reports, "[--since TIME] [--domain DOMAIN] ADDRESS | FILE...",
+	  "what others report about your domains: DMARC, TLS" },
 	{ "trust", cli_trust, "check --ip ADDRESS [--helo NAME] [--from ADDRESS]",
 	  "what SPF and the reverse DNS say of a sender" },
 	{ "dns", cli_dns, "lookup NAME [TYPE]", "what the DNS says, as the server sees it" },

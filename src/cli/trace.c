@@ -11,43 +11,15 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/since.h"
+#include "cli/text.h"
 
 /* ---- text from anybody -------------------------------------------------- */
 
-static bool is_unsafe(uint32_t c)
-{
-	static const struct {
-		uint32_t first, last;
-	} ranges[] = {
-		{ 0, 0x1f },	       { 0x7f, 0x9f },	   { 0xad, 0xad },     { 0x61c, 0x61c },
-		{ 0x180e, 0x180e },    { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f },
-		{ 0xfe00, 0xfe0f },    { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb }, { 0xe000, 0xf8ff },
-		{ 0xe0000, 0x10ffff },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-		if (c >= ranges[i].first && c <= ranges[i].last) {
-			return true;
-		}
-	}
-	return false;
-}
-
 static void put_text(struct slice s)
 {
-	while (s.n) {
-		struct slice was = s;
-		int32_t c = utf8_next(&s);
-
-		if (c < 0 || is_unsafe((uint32_t)c)) {
-			printf("\\u{%x}", c < 0 ? 0xfffdu : (unsigned)c);
-		} else {
-			fwrite(was.p, 1, was.n - s.n, stdout);
-		}
-	}
+	cli_put_text(stdout, s);
 }
 
 static void put_json(const json_t *v)

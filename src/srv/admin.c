@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "imap/imap.h"
+#include "srv/admin_reports.h"
 #include "srv/admin_trace.h"
 #include "srv/ask.h"
 
@@ -188,6 +189,45 @@ CO_FN static json_t *run_trace(struct call *c)
 		err_set(&c->e, -ENOMEM, "no memory for the records", NULL);
 	}
 	return data ? answer(data) : refuse("temporary", err_str(&c->e, text, sizeof(text)));
+}
+
+/* The account that gets the mail for an address: AUTH_OK; others of
+ * auth_answer; AUTH_INVALID: there are several, or none that is local. */
+CO_FN static int receiver_of(struct call *c, struct slice address, uint64_t *out)
+{
+	struct auth_targets t = { 0 };
+	struct arena arena;
+	int r;
+
+	arena_init(&arena, 1u << 20);
+	r = auth_route(c->site->auth, address, &arena, &t);
+	if (r == AUTH_LOCAL && t.n == 1) {
+		*out = t.accounts[0];
+	} else if (r == AUTH_LOCAL) {
+		r = err_set(&c->e, AUTH_INVALID, "the address does not lead to one account", NULL);
+	} else if (r > 0) {
+		r = AUTH_NOTFOUND;
+	}
+	arena_fini(&arena);
+	return r;
+}
+
+CO_FN static json_t *run_reports_next(struct call *c)
+{
+	uint64_t since = 0, account = 0;
+	json_t *data = NULL;
+	int r;
+
+	if (!number(c, "since", &since) || since > INT64_MAX) {
+		return refuse("invalid", "since is a whole number");
+	}
+	r = receiver_of(c, member(c, "address"), &account);
+	if (r != AUTH_OK) {
+		return auth_answer(c, r, "account");
+	}
+	r = admin_reports_next(c->site, account, (int64_t)since,
+			       json_object_get(c->request, "after"), &data, &c->e);
+	return r == 0 ? answer(data) : store_answer(c, r);
 }
 
 /* ---- domains ------------------------------------------------------------ */
@@ -563,6 +603,7 @@ static const struct {
 	{ "status", { NULL, NULL }, run_status },
 	{ "check", { NULL, NULL }, run_check },
 	{ "trace", { "what", NULL }, run_trace },
+	{ "reports.next", { "address", NULL }, run_reports_next },
 	{ "trust.check", { "ip", NULL }, run_ask },
 	{ "dns.lookup", { "name", "type" }, run_ask },
 	{ "domain.add", { "domain", NULL }, run_domain_add },
