@@ -80,6 +80,18 @@ CO_FN static void talk_open(struct talk *t, struct house *h)
 
 /* ---- cases ---------------------------------------------------------------------- */
 
+/* Says it again and again, until the server has gone. */
+CO_FN static void drip(struct talk *t, struct slice s)
+{
+	unsigned n = 0;
+
+	stream_set_deadline(t->client, clock_in_ms(TALK_WAIT_MS));
+	while (stream_write(t->client, s) == 0) {
+		assert_true(n++ < 500);
+		co_sleep(20);
+	}
+}
+
 CO_FN static void login_timeout(struct house *h)
 {
 	struct talk t;
@@ -93,19 +105,12 @@ CO_FN static void login_timeout(struct house *h)
 	/* dripping does not help: the whole time before login is counted */
 	h->env.login_timeout_ms = 300;
 	talk_open(&t, h);
-	for (int i = 0; i < 5; i++) {
-		say(&t, S("a NOOP\r\n"));
-		hear(&t, S("a OK Done\r\n"));
-		co_sleep(50);
-	}
+	drip(&t, S("a NOOP\r\n"));
 	hear(&t, S("* BYE Logged out for inactivity\r\n"));
 	talk_close(&t);
 	/* nor within a command */
 	talk_open(&t, h);
-	for (int i = 0; i < 8; i++) {
-		say(&t, S("a"));
-		co_sleep(30);
-	}
+	drip(&t, S("a"));
 	hear(&t, S("* BYE Logged out for inactivity\r\n"));
 	hear(&t, S(""));
 	talk_close(&t);
@@ -525,6 +530,113 @@ __attribute__((format(printf, 2, 3))) CO_FN static void sayf(struct talk *t, con
 	say(t, slice_cstr(line));
 }
 
+/* A mailbox of one user that another has open, each in a session. */
+struct loan {
+	char owner[64], guest[64];
+	struct talk a, b; /* the owner's, the guest's */
+};
+
+/* Makes it, and selects it; what the guest has is there all the same. */
+CO_FN static void lend(struct loan *l, struct pair *p, bool here)
+{
+	account_at(p, l->owner, sizeof(l->owner), here);
+	account_at(p, l->guest, sizeof(l->guest), !here);
+	talk_open(&l->a, &p->h);
+	sayf(&l->a, "l LOGIN %s pw\r\nc CREATE Team\r\ns SETACL Team %s lrswte\r\n", l->owner,
+	     l->guest);
+	hear(&l->a, S("s OK "));
+	talk_open(&l->b, &p->h);
+	sayf(&l->b, "l LOGIN %s pw\r\nn SELECT \"Other Users/%s/Sent\"\r\n", l->guest, l->owner);
+	hear(&l->b, S("n NO [NONEXISTENT]"));
+	sayf(&l->b,
+	     "s SELECT \"Other Users/%s/Team\"\r\nt STATUS INBOX (MESSAGES)\r\n"
+	     "u LIST \"\" *\r\nc CREATE Mine\r\ni IDLE\r\n",
+	     l->owner);
+	hear(&l->b, S("s OK [READ-WRITE]"));
+	hear(&l->b, S("* STATUS INBOX (MESSAGES 0)"));
+	hear(&l->b, S("* LIST (\\HasNoChildren) \"/\" INBOX\r\n"));
+	hear(&l->b, S("/Team\"\r\n"));
+	hear(&l->b, S("c OK ["));
+	hear(&l->b, S("+ idling\r\n"));
+}
+
+/* What the owner does is heard at once, and the other way round. */
+CO_FN static void hear_each_other(struct loan *l)
+{
+	say(&l->a, S("a APPEND Team {6+}\r\na: b\r\n\r\nz SELECT Team\r\nx IDLE\r\n"));
+	hear(&l->a, S("+ idling\r\n"));
+	hear(&l->b, S("* 1 EXISTS\r\n"));
+	say(&l->b, S("DONE\r\nf STORE 1 +FLAGS (\\Seen $X)\r\n"));
+	hear(&l->b, S("f OK "));
+	hear(&l->a, S("* 1 FETCH (FLAGS (\\Seen "));
+}
+
+/* From over there into one's own account; the other way round needs a right. */
+CO_FN static void take_home(struct loan *l)
+{
+	say(&l->b, S("p APPEND Mine (\\Flagged $Y) {6+}\r\na: c\r\n\r\n"
+		     "q COPY 1 Mine\r\nt STATUS Mine (MESSAGES)\r\n"));
+	hear(&l->b, S("p OK [APPENDUID"));
+	hear(&l->b, S("q OK [COPYUID"));
+	hear(&l->b, S("* STATUS Mine (MESSAGES 2)"));
+	sayf(&l->b,
+	     "o SELECT Mine\r\nf FETCH 1:2 FLAGS\r\n"
+	     "p APPEND \"Other Users/%s/Team\" (\\Flagged $Y) {6+}\r\na: d\r\n\r\n"
+	     "q MOVE 2 \"Other Users/%s/Team\"\r\ns SELECT \"Other Users/%s/Team\"\r\n"
+	     "g FETCH 1:* FLAGS\r\n",
+	     l->owner, l->owner, l->owner);
+	hear(&l->b, S("* 1 FETCH (FLAGS (\\Flagged \\Recent $Y))"));
+	hear(&l->b, S("* 2 FETCH (FLAGS (\\Seen \\Recent $X))"));
+	hear(&l->b, S("p NO [NOPERM]"));
+	hear(&l->b, S("q NO [NOPERM]"));
+	hear(&l->b, S("g OK "));
+}
+
+CO_FN static void take_back(struct loan *l)
+{
+	sayf(&l->a, "DONE\r\nd SETACL Team %s +i\r\nx IDLE\r\n", l->guest);
+	hear(&l->a, S("+ idling\r\n"));
+	sayf(&l->b,
+	     "o SELECT Mine\r\n"
+	     "p APPEND \"Other Users/%s/Team\" (\\Flagged $Y) {6+}\r\na: d\r\n\r\n"
+	     "q MOVE 2 \"Other Users/%s/Team\"\r\ns SELECT \"Other Users/%s/Team\"\r\n"
+	     "g FETCH 2:3 FLAGS\r\nh STORE 2:3 +FLAGS (\\Deleted)\r\ne EXPUNGE\r\n",
+	     l->owner, l->owner, l->owner);
+	hear(&l->b, S("p OK [APPENDUID"));
+	hear(&l->b, S("q OK Moved"));
+	hear(&l->b, S("* 2 FETCH (FLAGS (\\Flagged $Y))"));
+	hear(&l->b, S("* 3 FETCH (FLAGS (\\Seen $X))"));
+	hear(&l->b, S("e OK "));
+}
+
+/* Home again, and over once more. */
+CO_FN static void go_home(struct loan *l)
+{
+	sayf(&l->b,
+	     "o SELECT Mine\r\nq STATUS \"Other Users/%s/Team\" (MESSAGES)\r\n"
+	     "r EXAMINE \"Other Users/%s/Team\"\r\nv UNSELECT\r\nw STATUS Mine (MESSAGES)\r\n"
+	     "s SELECT \"Other Users/%s/Team\"\r\ni IDLE\r\n",
+	     l->owner, l->owner, l->owner);
+	hear(&l->b, S("* OK [CLOSED]"));
+	hear(&l->b, S("o OK [READ-WRITE]"));
+	hear(&l->b, S("/Team\" (MESSAGES 1)"));
+	hear(&l->b, S("r OK [READ-ONLY]"));
+	hear(&l->b, S("v OK "));
+	hear(&l->b, S("* STATUS Mine (MESSAGES 1)"));
+	hear(&l->b, S("+ idling\r\n"));
+}
+
+/* A right is taken away: told in IDLE; the right to read: the end. */
+CO_FN static void take_rights(struct loan *l)
+{
+	sayf(&l->a, "DONE\r\nd SETACL Team %s -swt\r\n", l->guest);
+	hear(&l->a, S("d OK "));
+	hear(&l->b, S("* OK [PERMANENTFLAGS ()]"));
+	sayf(&l->a, "d SETACL Team %s l\r\n", l->guest);
+	hear(&l->b, S("* BYE The selected mailbox may not be read any more\r\n"));
+	hear(&l->b, S(""));
+}
+
 /*
  * A mailbox of an account on another loop: the session goes there to select
  * it, its own account is reached from there, and it comes back for that one's
@@ -532,88 +644,18 @@ __attribute__((format(printf, 2, 3))) CO_FN static void sayf(struct talk *t, con
  */
 CO_FN static void borrows(struct pair *p, bool here)
 {
-	char owner[64], guest[64];
-	struct talk a, b;
+	struct loan l;
 
-	account_at(p, owner, sizeof(owner), here);
-	account_at(p, guest, sizeof(guest), !here);
-	talk_open(&a, &p->h);
-	sayf(&a, "l LOGIN %s pw\r\nc CREATE Team\r\ns SETACL Team %s lrswte\r\n", owner, guest);
-	hear(&a, S("s OK "));
-	talk_open(&b, &p->h);
-	sayf(&b, "l LOGIN %s pw\r\nn SELECT \"Other Users/%s/Sent\"\r\n", guest, owner);
-	hear(&b, S("n NO [NONEXISTENT]"));
-	sayf(&b,
-	     "s SELECT \"Other Users/%s/Team\"\r\nt STATUS INBOX (MESSAGES)\r\n"
-	     "u LIST \"\" *\r\nc CREATE Mine\r\ni IDLE\r\n",
-	     owner);
-	hear(&b, S("s OK [READ-WRITE]"));
-	hear(&b, S("* STATUS INBOX (MESSAGES 0)"));
-	hear(&b, S("* LIST (\\HasNoChildren) \"/\" INBOX\r\n"));
-	hear(&b, S("/Team\"\r\n"));
-	hear(&b, S("c OK ["));
-	hear(&b, S("+ idling\r\n"));
-	/* what the owner does is heard at once, and the other way round */
-	say(&a, S("a APPEND Team {6+}\r\na: b\r\n\r\nz SELECT Team\r\nx IDLE\r\n"));
-	hear(&a, S("+ idling\r\n"));
-	hear(&b, S("* 1 EXISTS\r\n"));
-	say(&b, S("DONE\r\nf STORE 1 +FLAGS (\\Seen $X)\r\n"));
-	hear(&b, S("f OK "));
-	hear(&a, S("* 1 FETCH (FLAGS (\\Seen "));
-	/* from over there into one's own account, and the other way round */
-	say(&b, S("p APPEND Mine (\\Flagged $Y) {6+}\r\na: c\r\n\r\n"
-		  "q COPY 1 Mine\r\nt STATUS Mine (MESSAGES)\r\n"));
-	hear(&b, S("p OK [APPENDUID"));
-	hear(&b, S("q OK [COPYUID"));
-	hear(&b, S("* STATUS Mine (MESSAGES 2)"));
-	sayf(&b,
-	     "o SELECT Mine\r\nf FETCH 1:2 FLAGS\r\n"
-	     "p APPEND \"Other Users/%s/Team\" (\\Flagged $Y) {6+}\r\na: d\r\n\r\n"
-	     "q MOVE 2 \"Other Users/%s/Team\"\r\ns SELECT \"Other Users/%s/Team\"\r\n"
-	     "g FETCH 1:* FLAGS\r\n",
-	     owner, owner, owner);
-	hear(&b, S("* 1 FETCH (FLAGS (\\Flagged \\Recent $Y))"));
-	hear(&b, S("* 2 FETCH (FLAGS (\\Seen \\Recent $X))"));
-	hear(&b, S("p NO [NOPERM]"));
-	hear(&b, S("q NO [NOPERM]"));
-	hear(&b, S("g OK "));
-	sayf(&a, "DONE\r\nd SETACL Team %s +i\r\nx IDLE\r\n", guest);
-	hear(&a, S("+ idling\r\n"));
-	sayf(&b,
-	     "o SELECT Mine\r\n"
-	     "p APPEND \"Other Users/%s/Team\" (\\Flagged $Y) {6+}\r\na: d\r\n\r\n"
-	     "q MOVE 2 \"Other Users/%s/Team\"\r\ns SELECT \"Other Users/%s/Team\"\r\n"
-	     "g FETCH 2:3 FLAGS\r\nh STORE 2:3 +FLAGS (\\Deleted)\r\ne EXPUNGE\r\n",
-	     owner, owner, owner);
-	hear(&b, S("p OK [APPENDUID"));
-	hear(&b, S("q OK Moved"));
-	hear(&b, S("* 2 FETCH (FLAGS (\\Flagged $Y))"));
-	hear(&b, S("* 3 FETCH (FLAGS (\\Seen $X))"));
-	hear(&b, S("e OK "));
-	/* home again, and over once more */
-	sayf(&b,
-	     "o SELECT Mine\r\nq STATUS \"Other Users/%s/Team\" (MESSAGES)\r\n"
-	     "r EXAMINE \"Other Users/%s/Team\"\r\nv UNSELECT\r\nw STATUS Mine (MESSAGES)\r\n"
-	     "s SELECT \"Other Users/%s/Team\"\r\ni IDLE\r\n",
-	     owner, owner, owner);
-	hear(&b, S("* OK [CLOSED]"));
-	hear(&b, S("o OK [READ-WRITE]"));
-	hear(&b, S("/Team\" (MESSAGES 1)"));
-	hear(&b, S("r OK [READ-ONLY]"));
-	hear(&b, S("v OK "));
-	hear(&b, S("* STATUS Mine (MESSAGES 1)"));
-	hear(&b, S("+ idling\r\n"));
+	lend(&l, p, here);
+	hear_each_other(&l);
+	take_home(&l);
+	take_back(&l);
+	go_home(&l);
 	/* to log in, and each time the mailbox lives elsewhere */
-	assert_int_equal(b.moved, 7 + here);
-	/* a right is taken away: told in IDLE; the right to read: the end */
-	sayf(&a, "DONE\r\nd SETACL Team %s -swt\r\n", guest);
-	hear(&a, S("d OK "));
-	hear(&b, S("* OK [PERMANENTFLAGS ()]"));
-	sayf(&a, "d SETACL Team %s l\r\n", guest);
-	hear(&b, S("* BYE The selected mailbox may not be read any more\r\n"));
-	hear(&b, S(""));
-	talk_close(&b);
-	talk_close(&a);
+	assert_int_equal(l.b.moved, 7 + here);
+	take_rights(&l);
+	talk_close(&l.b);
+	talk_close(&l.a);
 }
 
 /* The login is withdrawn, the server stops, the client goes: all is given back
