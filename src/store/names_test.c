@@ -1,49 +1,12 @@
 /* Names (THREATS IM-08), LIST, subscriptions, create, delete, rename. */
 #include "store/test_util.h"
 
-struct env {
-	struct t_engine en;
-	struct store *s;
-	struct store_account *a;
-	struct arena arena;
-	struct err e;
-};
+#define ACCOUNT 7
 
 static int setup(void **state)
 {
-	struct env *env = calloc(1, sizeof(*env));
-
-	co_enter();
-	assert_non_null(env);
-	t_engine_new(&env->en);
-	env->s = t_store(env->en.kv);
-	assert_int_equal(store_account_create(env->s, 7, 0, 0, &env->e), 0);
-	env->a = t_account(env->s, 7);
-	arena_init(&env->arena, 4 << 20);
-	*state = env;
+	*state = t_house_new(ACCOUNT);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct env *env = *state;
-
-	t_check(env->s);
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_free(&env->en);
-	arena_fini(&env->arena);
-	free(env);
-	return 0;
-}
-
-static void reopen(struct env *env)
-{
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_restart(&env->en);
-	env->s = t_store(env->en.kv);
-	env->a = t_account(env->s, 7);
 }
 
 static void canon(const char *in, const char *out)
@@ -113,7 +76,7 @@ static void test_canon_limits(void **state)
 }
 
 /* "name" exists, "(name)" does not, + subscribed, > has children. */
-static void list_is(struct env *env, const char *want)
+static void list_is(struct t_house *env, const char *want)
 {
 	struct store_mailbox_info *v;
 	struct buf b = BUF_INIT(65536);
@@ -132,7 +95,7 @@ static void list_is(struct env *env, const char *want)
 	buf_fini(&b);
 }
 
-static uint32_t uidvalidity(struct env *env, const char *name)
+static uint32_t uidvalidity(struct t_house *env, const char *name)
 {
 	struct store_status st;
 
@@ -141,19 +104,19 @@ static uint32_t uidvalidity(struct env *env, const char *name)
 	return st.uidvalidity;
 }
 
-static int make(struct env *env, const char *name)
+static int make(struct t_house *env, const char *name)
 {
 	co_enter();
 	return store_mailbox_create(env->a, slice_cstr(name), 0, &env->e);
 }
 
-static int drop(struct env *env, const char *name)
+static int drop(struct t_house *env, const char *name)
 {
 	co_enter();
 	return store_mailbox_delete(env->a, slice_cstr(name), &env->e);
 }
 
-static int mv(struct env *env, const char *from, const char *to)
+static int mv(struct t_house *env, const char *from, const char *to)
 {
 	co_enter();
 	return store_mailbox_rename(env->a, slice_cstr(from), slice_cstr(to), &env->e);
@@ -161,7 +124,7 @@ static int mv(struct env *env, const char *from, const char *to)
 
 static void test_first_list(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_mailbox_info *v;
 	size_t n;
 
@@ -174,7 +137,7 @@ static void test_first_list(void **state)
 
 static void test_create(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	assert_int_equal(make(env, "a/b/c"), STORE_OK);
 	assert_int_equal(make(env, "a/b/c"), STORE_EXISTS);
@@ -183,14 +146,14 @@ static void test_create(void **state)
 	assert_int_equal(make(env, "a//c"), STORE_BADNAME);
 	list_is(env, "INBOX+ A> A/b Archive+ Drafts+ Junk+ Sent+ Trash+ a> "
 		     "a/b> a/b/c ");
-	reopen(env);
+	t_house_reopen(env);
 	list_is(env, "INBOX+ A> A/b Archive+ Drafts+ Junk+ Sent+ Trash+ a> "
 		     "a/b> a/b/c ");
 }
 
 static void test_delete(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	assert_int_equal(make(env, "a/b"), STORE_OK);
 	uint32_t was = uidvalidity(env, "a");
@@ -201,7 +164,7 @@ static void test_delete(void **state)
 	assert_int_equal(drop(env, "a"), STORE_OK);
 	assert_int_equal(drop(env, "a"), STORE_NOTFOUND);
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk+ Sent+ Trash+ (a)> a/b ");
-	reopen(env);
+	t_house_reopen(env);
 	assert_int_equal(make(env, "a"), STORE_OK);
 	assert_true(uidvalidity(env, "a") > was);
 	was = uidvalidity(env, "a");
@@ -212,7 +175,7 @@ static void test_delete(void **state)
 
 static void test_rename(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	assert_int_equal(make(env, "a/b/c"), STORE_OK);
 	uint32_t v = uidvalidity(env, "a/b/c");
@@ -225,7 +188,7 @@ static void test_rename(void **state)
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk+ Sent+ Trash+ a x> x/y> "
 		     "x/y/c ");
 	assert_int_equal(uidvalidity(env, "x/y/c"), v);
-	reopen(env);
+	t_house_reopen(env);
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk+ Sent+ Trash+ a x> x/y> "
 		     "x/y/c ");
 	/* A child's new name is taken: nothing is renamed. */
@@ -238,7 +201,7 @@ static void test_rename(void **state)
 
 static void test_rename_limits(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	char name[256];
 
 	memset(name, 'x', sizeof(name));
@@ -252,7 +215,7 @@ static void test_rename_limits(void **state)
 
 static void test_rename_inbox(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_status st;
 
 	co_enter();
@@ -272,7 +235,7 @@ static void test_rename_inbox(void **state)
 
 static void test_subscribe(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	co_enter();
 	assert_int_equal(store_subscribe(env->a, S("no/such"), true, &env->e), 0);
@@ -280,13 +243,13 @@ static void test_subscribe(void **state)
 	assert_int_equal(store_subscribe(env->a, S("Junk"), false, &env->e), 0);
 	assert_int_equal(store_subscribe(env->a, S("a//b"), true, &env->e), STORE_BADNAME);
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ (no/such)+ ");
-	reopen(env);
+	t_house_reopen(env);
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ (no/such)+ ");
 	assert_int_equal(store_subscribe(env->a, S("no/such"), false, &env->e), 0);
 	list_is(env, "INBOX+ Archive+ Drafts+ Junk Sent+ Trash+ ");
 }
 
-static unsigned uses(struct env *env, const char *name)
+static unsigned uses(struct t_house *env, const char *name)
 {
 	struct store_mailbox_info *v;
 	size_t n;
@@ -305,7 +268,7 @@ static unsigned uses(struct env *env, const char *name)
 /* A special use is one mailbox's: the last that was given it has it. */
 static void test_uses(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	co_enter();
 	assert_int_equal(store_mailbox_create(env->a, S("Bin"), STORE_USE_TRASH | STORE_USE_JUNK,
@@ -316,7 +279,7 @@ static void test_uses(void **state)
 		assert_int_equal(uses(env, "Trash"), 0);
 		assert_int_equal(uses(env, "Junk"), 0);
 		assert_int_equal(uses(env, "Sent"), STORE_USE_SENT);
-		reopen(env);
+		t_house_reopen(env);
 	}
 	assert_int_equal(store_mailbox_set_uses(env->a, S("Junk"), STORE_USE_JUNK | STORE_USE_SENT,
 						&env->e),
@@ -332,13 +295,13 @@ static void test_uses(void **state)
 		assert_int_equal(uses(env, "Junk"), STORE_USE_JUNK | STORE_USE_SENT);
 		assert_int_equal(uses(env, "Sent"), 0);
 		assert_int_equal(uses(env, "Archive"), 0);
-		reopen(env);
+		t_house_reopen(env);
 	}
 }
 
 static void test_limit(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	char name[32];
 	int r = 0;
 	unsigned n = 6;
@@ -356,7 +319,7 @@ static void test_limit(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, t_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_canon),
 		cmocka_unit_test(test_canon_limits),

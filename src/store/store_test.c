@@ -1,68 +1,20 @@
 /* The store's door: delivery, flags, expunge, copy, views, reading, quota. */
 #include "store/test_util.h"
 
-struct env {
-	struct t_engine en;
-	struct store *s;
-	struct store_account *a;
-	struct store_mailbox *m;
-	struct arena arena;
-	struct err e;
-};
-
-static int setup(void **state)
-{
-	struct env *env = calloc(1, sizeof(*env));
-
-	co_enter();
-	assert_non_null(env);
-	t_engine_new(&env->en);
-	env->s = t_store(env->en.kv);
-	assert_int_equal(store_account_create(env->s, 1, 0, 0, &env->e), 0);
-	env->a = t_account(env->s, 1);
-	env->m = t_box(env->a, "INBOX");
-	arena_init(&env->arena, 32 << 20);
-	*state = env;
-	return 0;
-}
-
-static void let_go(struct env *env)
-{
-	store_mailbox_close(&env->m);
-	store_account_close(&env->a);
-	store_close(&env->s);
-}
-
-static int teardown(void **state)
-{
-	struct env *env = *state;
-
-	t_check(env->s);
-	let_go(env);
-	t_engine_free(&env->en);
-	arena_fini(&env->arena);
-	free(env);
-	return 0;
-}
-
-static void reopen(struct env *env)
+static void reopen(struct t_house *env)
 {
 	t_check(env->s);
-	let_go(env);
-	t_engine_restart(&env->en);
-	env->s = t_store(env->en.kv);
-	env->a = t_account(env->s, 1);
-	env->m = t_box(env->a, "INBOX");
+	t_house_reopen(env);
 }
 
-static void fill(struct env *env, unsigned n)
+static void fill(struct t_house *env, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL), 0);
 	}
 }
 
-static struct store_view *view(struct env *env, bool rw)
+static struct store_view *view(struct t_house *env, bool rw)
 {
 	struct store_view *v = NULL;
 
@@ -79,13 +31,14 @@ static struct store_msg msg(struct store_view *v, uint32_t seq)
 	return x;
 }
 
-static int flags(struct env *env, uint32_t uid, enum store_flag_op op, uint32_t system, uint64_t kw)
+static int flags(struct t_house *env, uint32_t uid, enum store_flag_op op, uint32_t system,
+		 uint64_t kw)
 {
 	co_enter();
 	return store_flags_change(env->m, &uid, 1, op, (struct store_flags){ system, kw }, &env->e);
 }
 
-static size_t expunge(struct env *env, const uint32_t *uids, size_t n, bool only)
+static size_t expunge(struct t_house *env, const uint32_t *uids, size_t n, bool only)
 {
 	size_t gone = 0;
 
@@ -96,7 +49,7 @@ static size_t expunge(struct env *env, const uint32_t *uids, size_t n, bool only
 
 static void test_account(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_account *a = NULL;
 
 	co_enter();
@@ -123,7 +76,7 @@ static void test_account(void **state)
 
 static void test_deliver(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_status st;
 	uint32_t uid = 0;
 	char piece[256];
@@ -157,7 +110,7 @@ static void test_deliver(void **state)
 
 static void test_deliver_many(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_writer *w;
 	struct store_rcpt r[5] = { { .account = 1 },
 				   { .account = 2, .mailbox = S("Junk") },
@@ -189,7 +142,7 @@ static void test_deliver_many(void **state)
 
 static void test_fold(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_status st;
 
 	store_mailbox_close(&env->m); /* not open: the light way */
@@ -209,7 +162,7 @@ static void test_fold(void **state)
 
 static void test_append(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct slice kw[2] = { S("$Forwarded"), S("work") };
 	uint64_t bits = 0, again = 0;
 	uint32_t uid = 0;
@@ -246,7 +199,7 @@ static void test_append(void **state)
 
 static void test_keyword_limit(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	char name[70];
 	uint64_t bits, all = 0;
 
@@ -276,7 +229,7 @@ static void test_keyword_limit(void **state)
 
 static void test_flags(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_status st;
 
 	co_enter();
@@ -309,7 +262,7 @@ static void test_flags(void **state)
 
 static void test_expunge(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_status st;
 	uint32_t some[] = { 1, 3, 64, 65, 70, 500 };
 
@@ -342,7 +295,7 @@ static void test_expunge(void **state)
 
 static void test_vanished(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_uid_range *r;
 	struct store_status st;
 	size_t n;
@@ -380,7 +333,7 @@ static void test_vanished(void **state)
 
 static void test_copy(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_mailbox *dst;
 	uint32_t uids[] = { 2, 5, 99, 9 }, to[4];
 	struct slice kw = S("blue"), other = S("red");
@@ -422,7 +375,7 @@ static void test_copy(void **state)
 
 static void test_copy_big(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_mailbox *dst;
 	struct mime_tree t;
 	uint32_t uids[200], to[200];
@@ -454,7 +407,7 @@ static void test_copy_big(void **state)
 
 static void test_tree(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct mime_tree t;
 
 	co_enter();
@@ -467,7 +420,7 @@ static void test_tree(void **state)
 
 static void test_writer_limit(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_writer *w;
 
 	co_enter();
@@ -481,7 +434,7 @@ static void test_writer_limit(void **state)
 
 static void test_quota(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_usage u;
 	struct store_mailbox *dst = t_box(env->a, "Archive");
 	uint32_t uid = 1, to;
@@ -518,7 +471,7 @@ static void test_quota(void **state)
 
 static void test_delete_open(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_mailbox *m;
 	struct store_view *v;
 	struct store_diff d;
@@ -552,7 +505,7 @@ static void test_delete_open(void **state)
 
 static void test_maildrop(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	assert_int_equal(store_maildrop_lock(env->a), STORE_OK);
 	assert_int_equal(store_maildrop_lock(env->a), STORE_INUSE);
@@ -563,7 +516,7 @@ static void test_maildrop(void **state)
 
 static void test_newer_format(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_opts o = { .kv = env->en.kv };
 	struct kv_batch *b = kv_batch_new(part_store());
 	struct store *s = NULL;
@@ -578,7 +531,7 @@ static void test_newer_format(void **state)
 
 static void test_damage(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct kv_part part = part_mailbox(1, env->a->inbox->id);
 	struct kv_batch *b = kv_batch_new(part);
 	struct row_key k = key32('P', 0);
@@ -593,7 +546,7 @@ static void test_damage(void **state)
 
 	assert_true(store_check(env->s, t_found_quietly, &found) > 0);
 	assert_true(found > 0);
-	let_go(env);
+	t_house_close(env);
 	t_engine_restart(&env->en);
 	env->s = t_store(env->en.kv);
 	env->a = t_account(env->s, 1);
@@ -608,7 +561,7 @@ static void test_damage(void **state)
 /* Whatever stands in a header, nothing aborts, and what does not fit stays shut. */
 static void test_damaged_header(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct kv_part part = part_mailbox(1, env->a->inbox->id);
 	struct head_row behind = { .uidnext = 1, .modseq = 1, .recent_uid = 1 };
 	struct store_mailbox *m = NULL;
@@ -619,7 +572,7 @@ static void test_damaged_header(void **state)
 	for (int round = 0; round < 2; round++) {
 		struct kv_batch *b = kv_batch_new(part);
 
-		let_go(env);
+		t_house_close(env);
 		buf_reset(&row);
 		if (round == 0) {
 			head_row_put(&behind, &row);
@@ -644,7 +597,7 @@ static void test_damaged_header(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, t_setup, t_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_account),	T(test_deliver),      T(test_deliver_many),
 		T(test_fold),		T(test_append),	      T(test_keyword_limit),

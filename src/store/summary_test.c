@@ -5,45 +5,7 @@
 #include "store/summary.h"
 #include "store/text.h"
 
-struct env {
-	struct t_engine en;
-	struct store *s;
-	struct store_account *a;
-	struct store_mailbox *m;
-	struct arena arena;
-	struct err e;
-};
-
-static int setup(void **state)
-{
-	struct env *env = xcalloc(1, sizeof(*env));
-
-	co_enter();
-	t_engine_new(&env->en);
-	env->s = t_store(env->en.kv);
-	assert_int_equal(store_account_create(env->s, 1, 0, 0, &env->e), 0);
-	env->a = t_account(env->s, 1);
-	env->m = t_box(env->a, "INBOX");
-	arena_init(&env->arena, 32 << 20);
-	*state = env;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct env *env = *state;
-
-	t_check(env->s);
-	store_mailbox_close(&env->m);
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_free(&env->en);
-	arena_fini(&env->arena);
-	free(env);
-	return 0;
-}
-
-static struct store_summary made(struct env *env, const char *header)
+static struct store_summary made(struct t_house *env, const char *header)
 {
 	static const unsigned char guid[16] = "0123456789abcdef";
 	struct store_summary s;
@@ -177,7 +139,7 @@ static int note(void *arg, const struct store_summary *s)
 
 static void test_store(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	const uint32_t uids[] = { 1, 2, 3, 9 }, gone = 2;
 	struct seen x = { 0 };
 
@@ -268,7 +230,7 @@ static void random_mail(struct rng *rng, struct buf *b)
 }
 
 /* A needle is in the summary exactly if it is in the header. */
-static void agree(struct env *env, struct slice header, struct slice needle)
+static void agree(struct t_house *env, struct slice header, struct slice needle)
 {
 	static const unsigned char guid[16];
 	struct arena_mark mark = arena_mark(&env->arena);
@@ -310,7 +272,7 @@ static void test_agreement(void **state)
 }
 
 struct check {
-	struct env *env;
+	struct t_house *env;
 	const uint32_t *uids;
 	size_t n, at;
 	unsigned opened;
@@ -345,7 +307,7 @@ static int check_one(void *arg, const struct store_summary *s)
 	return 0;
 }
 
-static unsigned check_all(struct env *env)
+static unsigned check_all(struct t_house *env)
 {
 	uint32_t *uids = calloc(env->m->n + 1, sizeof(*uids));
 	struct check c = { env, uids, 0, 0, 0 };
@@ -370,7 +332,7 @@ static int count_row(void *arg, struct slice key, struct slice value)
 	return 0;
 }
 
-static unsigned kept_rows(struct env *env)
+static unsigned kept_rows(struct t_house *env)
 {
 	unsigned n = 0;
 
@@ -379,7 +341,7 @@ static unsigned kept_rows(struct env *env)
 	return n;
 }
 
-static void damage_row(struct env *env, uint32_t page, unsigned part, bool lose)
+static void damage_row(struct t_house *env, uint32_t page, unsigned part, bool lose)
 {
 	struct kv_batch *b = kv_batch_new(part_mailbox(1, env->m->id));
 	struct row_key k = summary_key(page, part);
@@ -401,7 +363,7 @@ static void damage_row(struct env *env, uint32_t page, unsigned part, bool lose)
 
 static void test_kept(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct rng rng = { rand_u64() | 1 };
 	struct buf b = BUF_INIT(1 << 20);
 	uint32_t gone[300];
@@ -440,7 +402,7 @@ static void test_kept(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, t_setup, t_teardown)
 	const struct CMUnitTest tests[] = { T(test_fields),    T(test_absent),
 					    T(test_thread),    T(test_store),
 					    T(test_kept),      T(test_many_fields),

@@ -345,4 +345,74 @@ static inline struct store_mailbox *t_box(struct store_account *a, const char *n
 	return m;
 }
 
+/* ---- a house ------------------------------------------------------------- */
+
+/* One account and its INBOX, open, and what tests need beside them. */
+struct t_house {
+	struct t_engine en;
+	struct store *s;
+	struct store_account *a;
+	struct store_mailbox *m;
+	struct arena arena;
+	struct err e;
+	store_id id;
+};
+
+static inline void t_house_open(struct t_house *h)
+{
+	h->s = t_store(h->en.kv);
+	h->a = t_account(h->s, h->id);
+	h->m = t_box(h->a, "INBOX");
+}
+
+static inline void t_house_close(struct t_house *h)
+{
+	store_mailbox_close(&h->m);
+	store_account_close(&h->a);
+	store_close(&h->s);
+}
+
+/* As after a restart. */
+static inline void t_house_reopen(struct t_house *h)
+{
+	t_house_close(h);
+	t_engine_restart(&h->en);
+	t_house_open(h);
+}
+
+/* To be free()d after t_house_free. */
+static inline struct t_house *t_house_new(store_id id)
+{
+	struct t_house *h = xcalloc(1, sizeof(*h));
+
+	co_enter();
+	h->id = id;
+	t_engine_new(&h->en);
+	h->s = t_store(h->en.kv);
+	assert_int_equal(store_account_create(h->s, id, 0, 0, &h->e), 0);
+	store_close(&h->s);
+	t_house_open(h);
+	arena_init(&h->arena, 32 << 20);
+	return h;
+}
+
+/* Setup and teardown of a test that needs no more; account 1. */
+static inline int t_setup(void **state)
+{
+	*state = t_house_new(1);
+	return 0;
+}
+
+static inline int t_teardown(void **state)
+{
+	struct t_house *h = *state;
+
+	t_check(h->s);
+	t_house_close(h);
+	t_engine_free(&h->en);
+	arena_fini(&h->arena);
+	free(h);
+	return 0;
+}
+
 #endif

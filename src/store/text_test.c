@@ -640,91 +640,6 @@ static void test_too_big(void **state)
 	arena_fini(&a);
 }
 
-/* Text that is indexed but too long to be kept is left to the reader where only
- * it could decide. */
-static void test_not_kept(void **state)
-{
-	struct env *env = *state;
-	struct buf b = BUF_INIT(8 << 20);
-	struct store_text_hits h;
-	struct arena a;
-
-	co_enter();
-	arena_init(&a, 1 << 20);
-	mail(env, "a", "one needle");
-	buf_adds(&b, "Subject: long\r\n\r\n");
-	while (b.n < KEPT_MAX) {
-		buf_adds(&b, "words of no interest\r\n");
-	}
-	buf_adds(&b, "one needle\r\n");
-	assert_int_equal(t_append(env->m[0], buf_cstr(&b), (struct store_flags){ 0 }, NULL), 0);
-	mail(env, "b", "needle one");
-	assert_int_equal(store_text_index(env->m[0], &env->e), 0);
-	h = find(env, &a, STORE_TEXT_BODY, "needle", false);
-	assert_int_equal(h.n_covered, 1);
-	assert_int_equal(h.n, 3);
-	h = find(env, &a, STORE_TEXT_BODY, "one needle", false);
-	assert_int_equal(h.n_covered, 2);
-	assert_int_equal(h.covered[0].last, 1);
-	assert_int_equal(h.covered[1].first, 3);
-	assert_int_equal(h.n, 1);
-	/* It has none of these words, so it is known. */
-	h = find(env, &a, STORE_TEXT_BODY, "absent needle", false);
-	assert_int_equal(h.n_covered, 1);
-	assert_int_equal(h.n, 0);
-	buf_fini(&b);
-	arena_fini(&a);
-}
-
-/* Is every living message covered? */
-static bool knows_all(struct env *env, struct arena *a, const char *phrase)
-{
-	struct store_text_hits h = find(env, a, STORE_TEXT_BODY, phrase, false);
-	bool all = true;
-
-	for (size_t i = 0; i < env->m[0]->n; i++) {
-		all = all && (env->m[0]->v[i].gone_at || is_covered(&h, env->m[0]->v[i].uid));
-	}
-	return all;
-}
-
-/* Pages are rewritten when most of their texts are gone, and a page that
- * segments share has the texts of both. */
-static void test_kept_pages(void **state)
-{
-	struct env *env = *state;
-	struct arena a;
-	struct manifest mf;
-	uint32_t uids[100];
-	size_t n = 0;
-
-	co_enter();
-	arena_init(&a, 1 << 20);
-	for (unsigned i = 0; i < 100; i++) {
-		mail(env, "s", "one two three");
-		if (i % 7 == 0) {
-			assert_int_equal(store_text_index(env->m[0], &env->e), 0);
-		}
-	}
-	assert_int_equal(store_text_index(env->m[0], &env->e), 0);
-	assert_int_equal(find(env, &a, STORE_TEXT_BODY, "e two t", false).n, 100);
-	assert_true(knows_all(env, &a, "e two t"));
-	assert_int_equal(index_load(env->m[0], &mf, &env->e), 0);
-	assert_true(manifest_bytes(&mf) > mf.v[0].bytes);
-	manifest_free(&mf);
-	for (unsigned i = 1; i <= 100; i++) {
-		if (i % 4) {
-			uids[n++] = i;
-		}
-	}
-	assert_int_equal(store_expunge(env->m[0], uids, n, false, NULL, &env->e), 0);
-	assert_int_equal(store_text_index(env->m[0], &env->e), 0);
-	assert_int_equal(kept_rows(env, 1), 100 / KEPT_UIDS + 1);
-	assert_int_equal(find(env, &a, STORE_TEXT_BODY, "e two t", false).n, 25);
-	assert_true(knows_all(env, &a, "e two t"));
-	arena_fini(&a);
-}
-
 /* ---- damage ------------------------------------------------------------------------- */
 
 struct victim {
@@ -871,10 +786,9 @@ static void test_rubbish(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	const struct CMUnitTest tests[] = { T(test_random),    T(test_find),	T(test_merge),
-					    T(test_delete),    T(test_too_big), T(test_damage),
-					    T(test_failures),  T(test_rubbish), T(test_not_kept),
-					    T(test_kept_pages) };
+	const struct CMUnitTest tests[] = { T(test_random),   T(test_find),    T(test_merge),
+					    T(test_delete),   T(test_too_big), T(test_damage),
+					    T(test_failures), T(test_rubbish) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
