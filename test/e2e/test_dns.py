@@ -184,6 +184,11 @@ def test_without_a_server_running(nsd, tmp_path):
               "a@example.org")
     assert b"spf.result: pass\n" in got.stdout and b"iprev.result: pass\n" in got.stdout
     assert not (tmp_path / "data").exists()
+    # With the root's key nothing is believed that it does not vouch for.
+    conf.write_text(head + f'dns {{ servers = {{"{nsd.server}"}} }}\n')
+    got = json.loads(run(BIN, "--config", conf, "--json", "dns", "lookup",
+                         "mail.example.org").stdout)
+    assert got["result"] == "failed" and got["bogus"] and got["records"] == []
     conf.write_text(head + "dns { enabled = false }\n")
     got = run(BIN, "--config", conf, "dns", "lookup", "mail.example.org", check=False)
     assert got.returncode == 1 and b"no resolver" in got.stderr
