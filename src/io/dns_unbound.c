@@ -32,6 +32,7 @@
 #define ROOT_KEY "/usr/share/dns/root.key" /* Debian: dns-root-data */
 #define MSG_CACHE "16m"
 #define RRSET_CACHE "32m"
+#define HOST_TTL "30" /* seconds that a server's silence is remembered */
 
 enum {
 	RCODE_NOERROR = 0,
@@ -475,6 +476,7 @@ static int set_up(struct resolver *r, const struct dns_opts *o, struct err *e)
 		{ "rrset-cache-size:", RRSET_CACHE },
 		/* A server that was away is found again soon. */
 		{ "infra-keep-probing:", "yes" },
+		{ "infra-host-ttl:", HOST_TTL },
 		/* Servers of one's own may know the names of private addresses. */
 		{ "unblock-lan-zones:", "yes" },
 		{ "insecure-lan-zones:", "yes" },

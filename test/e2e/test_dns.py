@@ -250,6 +250,8 @@ def lie(q):
         if q.kind == TXT:
             return q.reply(record(bytes([len(text)]) + text, TXT))
         return q.reply(record(b"\0", q.kind))
+    if how == "txt":  # its string is longer than it is
+        return q.reply(record(b"\xffv=spf1 +all", TXT))
     if how.startswith("cut"):  # cut<n>: RDATA of n octets
         return q.reply(record(b"\3\1\1\0"[:int(how[3:])], q.kind))
     if how == "long":  # the length lies
@@ -299,6 +301,9 @@ def test_malformed_answers_do_no_harm(with_dns):
         assert lookup(s, "pointer.example.org", "MX")["result"] == "failed"
         assert lookup(s, "other.example.org")["records"] == []
         assert len(lookup(s, "many.example.org")["records"]) == 200
+        assert lookup(s, "txt.example.org", "TXT")["records"] == \
+            ["damaged: " + b"\xffv=spf1 +all".hex()]
+        assert check(s, "192.0.2.1", from_="a@txt.example.org")["spf"]["result"] == "none"
         got = check(s, "192.0.2.1", from_="a@spf.example.org")
         assert got["spf"]["result"] == "temperror"
         assert lookup(s, "ok.example.org")["records"] == ["192.0.2.1"]
