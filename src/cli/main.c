@@ -30,8 +30,12 @@ const struct cli_command cli_commands[] = {
 	  "what became of a message, and why" },
 	{ "reports", cli_reports, "[--since TIME] [--domain DOMAIN] ADDRESS | FILE...",
 	  "what others report about your domains: DMARC, TLS" },
-	{ "trust", cli_trust, "check --ip ADDRESS [--helo NAME] [--from ADDRESS]",
-	  "what SPF and the reverse DNS say of a sender" },
+	{ "trust", cli_trust,
+	  "check --ip ADDRESS [--helo NAME] [--from ADDRESS] | "
+	  "verify [--records FILE] [FILE] | "
+	  "sign --key FILE --domain NAME --selector NAME [FILE] | "
+	  "key [--type ed25519|BITS] FILE | record FILE",
+	  "what SPF and DKIM say of a sender or a message; keys and signatures of DKIM" },
 	{ "dns", cli_dns, "lookup NAME [TYPE]", "what the DNS says, as the server sees it" },
 	{ 0 },
 };

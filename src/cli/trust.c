@@ -1,7 +1,7 @@
 /* trust, dns: what the server would find out about a sender, and in the DNS. */
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/trust.h"
 
 static int misused(const struct cli *c)
 {
@@ -13,7 +13,7 @@ static int misused(const struct cli *c)
 	return CLI_MISUSED;
 }
 
-int cli_trust(struct cli *c)
+static int trust_check(struct cli *c)
 {
 	const char *ip = NULL, *helo = "", *from = "";
 	const struct cli_option options[] = {
@@ -27,11 +27,32 @@ int cli_trust(struct cli *c)
 	if (r != CLI_DONE) {
 		return r;
 	}
-	if (c->argc != 1 || strcmp(c->argv[0], "check") != 0 || !ip || (!*helo && !*from)) {
+	if (c->argc != 0 || !ip || (!*helo && !*from)) {
 		return misused(c);
 	}
 	return cli_request_print(c, json_pack("{s:s, s:s, s:s, s:s}", "verb", "trust.check", "ip",
 					      ip, "helo", helo, "from", from));
+}
+
+int cli_trust(struct cli *c)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct cli *c);
+	} words[] = {
+		{ "check", trust_check },	{ "verify", cli_trust_verify },
+		{ "sign", cli_trust_sign },	{ "key", cli_trust_key },
+		{ "record", cli_trust_record },
+	};
+
+	for (size_t i = 0; c->argc && i < ARRAY_LEN(words); i++) {
+		if (strcmp(c->argv[0], words[i].name) == 0) {
+			c->argc--;
+			c->argv++;
+			return words[i].run(c);
+		}
+	}
+	return misused(c);
 }
 
 int cli_dns(struct cli *c)

@@ -117,7 +117,8 @@ static int sealer_init(struct arc_sealer *s, struct slice header, const struct a
 	if (r < 0) {
 		return r == -ENOMEM ? r : -EINVAL;
 	}
-	if (fields_count(&s->fields, S("From")) == 0 || o->now < 0 || !is_header_text(o->results)) {
+	if (!dkim_can_prepend(header) || fields_count(&s->fields, S("From")) == 0 || o->now < 0 ||
+	    !is_header_text(o->results)) {
 		return -EINVAL;
 	}
 	r = find_place(s, o);

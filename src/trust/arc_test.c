@@ -281,6 +281,7 @@ static void test_refused(void **state)
 		struct slice header, domain, results, names;
 	} cases[] = {
 		{ { "To: x\r\n\r\n", 9 }, { "a.b", 3 }, { "x; y=pass", 9 }, { "", 0 } },
+		{ { " x\r\nFrom: x\r\n\r\n", 15 }, { "a.b", 3 }, { "x; y=pass", 9 }, { "", 0 } },
 		{ { "From: x\r\n\r\n", 11 }, { "a..b", 4 }, { "x; y=pass", 9 }, { "", 0 } },
 		{ { "From: x\r\n\r\n", 11 }, { "a.b", 3 }, { "", 0 }, { "", 0 } },
 		{ { "From: x\r\n\r\n", 11 }, { "a.b", 3 }, { "x\r\nTo: y", 8 }, { "", 0 } },

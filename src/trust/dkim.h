@@ -81,7 +81,8 @@ struct dkim_sign_opts {
 struct dkim_signer;
 /* header as above; header and key are used until dkim_signer_free. Signs the
  * fields of RFC 6376 5.4.1 that are there and oversigns From, To, Cc, Subject,
- * Date, Content-Type. 0; -EINVAL (no From, more than 1000 fields to be named,
+ * Date, Content-Type. 0; -EINVAL (no From, a first line that begins with white
+ * space, more than 1000 fields to be named,
  * more than 10000 in all, domain or selector is no name); -ENOMEM. */
 int dkim_signer_new(struct slice header, const struct dkim_sign_opts *o, struct dkim_signer **out);
 void dkim_signer_body(struct dkim_signer *s, struct slice data);

@@ -20,6 +20,8 @@ int dkim_key_sign(const struct dkim_key *k, const unsigned char hash[SIG_HASH_LE
  * sign, once more than it is there where readers look. 0, -EINVAL (more than
  * SIG_NAMES_MAX), -ENOMEM. */
 int dkim_sign_names(const struct fields *f, struct buf *out);
+/* Not if its first line would go on with ours (it begins with white space). */
+bool dkim_can_prepend(struct slice header);
 /* Such a list, folded, behind "\th=" or alike. */
 void dkim_sign_add_names(struct slice names, struct buf *out);
 /* base64, folded. */

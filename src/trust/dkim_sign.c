@@ -82,6 +82,11 @@ int dkim_sign_names(const struct fields *f, struct buf *out)
 	return out->err ? -ENOMEM : 0;
 }
 
+bool dkim_can_prepend(struct slice header)
+{
+	return header.n && header.p[0] != ' ' && header.p[0] != '\t';
+}
+
 static int signer_init(struct dkim_signer *s, struct slice header, const struct dkim_sign_opts *o)
 {
 	int r;
@@ -97,7 +102,7 @@ static int signer_init(struct dkim_signer *s, struct slice header, const struct 
 	if (r < 0) {
 		return r == -E2BIG ? -EINVAL : r;
 	}
-	if (fields_count(&s->fields, S("From")) == 0 || o->now < 0) {
+	if (!dkim_can_prepend(header) || fields_count(&s->fields, S("From")) == 0 || o->now < 0) {
 		return -EINVAL;
 	}
 	r = dkim_sign_names(&s->fields, &s->names);

@@ -149,6 +149,7 @@ static void test_refused(void **state)
 	} cases[] = {
 		{ { "To: x\r\n\r\n", 9 }, { "a.org", 5 }, { "s", 1 }, 1 },
 		{ { "\r\nFrom: x\r\n", 11 }, { "a.org", 5 }, { "s", 1 }, 1 },
+		{ { " x\r\nFrom: x\r\n\r\n", 15 }, { "a.org", 5 }, { "s", 1 }, 1 },
 		{ { "From: x\r\n\r\n", 11 }, { "a..org", 6 }, { "s", 1 }, 1 },
 		{ { "From: x\r\n\r\n", 11 }, { "a.org; l=0", 10 }, { "s", 1 }, 1 },
 		{ { "From: x\r\n\r\n", 11 }, { "a.org", 5 }, { "s\r\n", 3 }, 1 },
