@@ -15,6 +15,7 @@ import subprocess
 import pytest
 
 from conftest import BIN
+from dns_world import Nsd
 
 dkim = pytest.importorskip("dkim")
 
@@ -348,6 +349,43 @@ def test_arc_changes(world, change):
     message = results(MESSAGE)
     got = world.verify(change(arc_sign(world, message) + message))["arc"]
     assert got["result"] == "fail" and got["reason"], got
+
+
+# ---- the DNS ------------------------------------------------------------------------------
+
+
+def test_keys_from_the_dns(world, tmp_path):
+    """Keys as they are published: in several strings, behind a CNAME, in a ring."""
+    def strings(text):
+        return " ".join(f'"{text[i:i + 200]}"' for i in range(0, len(text), 200))
+
+    zone = "".join(f"{n}. IN TXT {strings(t)}\n" for n, t in world.records.items())
+    zone += f"alias._domainkey IN CNAME rsa._domainkey.{DOMAIN}.\n"
+    zone += "ring._domainkey IN CNAME ring2._domainkey\nring2._domainkey IN CNAME ring._domainkey\n"
+    conf = tmp_path / "postrider.conf"
+    key = world.keys["rsa"]
+
+    def verify(message):
+        return json.loads(world.postrider("--config", conf, "trust", "verify", "--json",
+                                          stdin=message))
+
+    with Nsd(tmp_path / "nsd", {DOMAIN: zone}) as nsd:
+        conf.write_text(f'dns {{ servers = {{"{nsd.server}"}} trust_anchor = "none" timeout = 5 }}\n')
+        for selector, want in (("rsa", "pass"), ("ed", "pass"), ("alias", "pass"),
+                               ("other", "fail"), ("gone", "permerror"), ("none", "permerror"),
+                               ("ring", "temperror")):
+            signed = world.sign("ed") if selector == "ed" else world.postrider(
+                "trust", "sign", "--key", key, "--domain", DOMAIN, "--selector", selector,
+                stdin=MESSAGE)
+            got = only(verify(signed))
+            assert got["result"] == want, (selector, got)
+        message = results(MESSAGE)
+        assert verify(arc_sign(world, message) + message)["arc"]["result"] == "pass"
+    # Nobody answers any more.
+    got = verify(arc_sign(world, message) + message)["arc"]
+    assert (got["result"], got["temporary"]) == ("fail", True), got
+    got = only(verify(world.sign("rsa")))
+    assert got["result"] == "temperror", got
 
 
 # ---- the commands ----------------------------------------------------------------------------
