@@ -2,72 +2,15 @@
 import email
 import os
 import re
-import shutil
-import socket
-import ssl
-import struct
-import subprocess
 import time
 
 import pytest
 
-from conftest import BIN, need, run
+from conftest import need, run
+from mtas import Postfix
+from serve import ALICE, BOB, LOOPBACK, Site, free_ports, inbox, postrider, talk, tls, v1, v2
 
-ALICE, BOB = "alice@example.test", "bob@example.test"
-PASSWORD = "correct horse"
 PROTOCOLS = ("smtp", "submissions", "imap", "imaps", "pop3", "lmtp")
-LOOPBACK = '{"127.0.0.0/8"}'
-
-
-def postrider(conf, *args, stdin=None):
-    r = subprocess.run([BIN, "--config", str(conf), *args], input=stdin, text=True,
-                       capture_output=True, timeout=120)
-    assert r.returncode == 0, r.stdout + r.stderr
-    return r
-
-
-def free_ports(names):
-    socks = {n: socket.create_server(("127.0.0.1", 0)) for n in names}
-    ports = {n: s.getsockname()[1] for n, s in socks.items()}
-    for s in socks.values():
-        s.close()
-    return ports
-
-
-class Site:
-    """`postrider serve` with a configuration of its own."""
-
-    def __init__(self, tmp_path, listens):
-        self.conf = tmp_path / "postrider.conf"
-        self.ports = free_ports([n for n in listens if "ports" not in listens[n]])
-        postrider(self.conf, "init", "--data", str(tmp_path / "data"), "--hostname", "mail.example.test")
-        kept = [l for l in self.conf.read_text().splitlines() if not l.startswith("listen")]
-        for name, extra in listens.items():
-            where = f'addresses = {{"127.0.0.1"}} ports = {{{self.ports[name]}}}' if name in self.ports else ""
-            kept.append(f"listen {name} {{ {where} {extra} }}")
-        kept.append("limits { connections_per_ip = 1 }")
-        kept.append("dns { enabled = false }")
-        self.conf.write_text("\n".join(kept) + "\n")
-        postrider(self.conf, "domain", "add", "example.test")
-        for user in (ALICE, BOB):
-            postrider(self.conf, "account", "add", user, "--password-stdin", stdin=PASSWORD + "\n")
-        self.log = open(tmp_path / "log", "w+")
-        self.proc = subprocess.Popen([BIN, "--config", str(self.conf), "serve"],
-                                     stdout=subprocess.DEVNULL, stderr=self.log)
-        end = time.monotonic() + 60
-        while "server.listen" not in (tmp_path / "log").read_text():
-            assert self.proc.poll() is None and time.monotonic() < end, (tmp_path / "log").read_text()
-            time.sleep(0.02)
-
-    def dial(self, name):
-        return socket.create_connection(("127.0.0.1", self.ports[name]), 60)
-
-    def stop(self):
-        if self.proc.poll() is None:
-            self.proc.terminate()
-        code = self.proc.wait(30)
-        self.log.close()
-        assert code == 0
 
 
 @pytest.fixture
@@ -75,57 +18,11 @@ def site(tmp_path):
     made = []
 
     def make(**listens):
-        made.append(Site(tmp_path, listens))
+        made.append(Site(tmp_path, listens, ["limits { connections_per_ip = 1 }", "dns { enabled = false }"]))
         return made[-1]
     yield make
     for s in made:
         s.stop()
-
-
-def tls(sock):
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(sock)
-
-
-def talk(sock, *lines):
-    """Says lines one after another, each after an answer; all that was heard."""
-    f = sock.makefile("rwb")
-    heard = []
-
-    def answer():
-        while True:
-            line = f.readline()
-            heard.append(line)
-            if not line or line[3:4] != b"-":
-                return
-    answer()
-    for line in lines:
-        f.write(line.encode() + b"\r\n")
-        f.flush()
-        answer()
-    return b"".join(heard)
-
-
-def inbox(s, user, password=PASSWORD):
-    """Every message over POP3 under TLS."""
-    sock = s.dial("imaps")
-    t = tls(sock)
-    f = t.makefile("rwb")
-    f.readline()
-    out = []
-    f.write(b'a LOGIN %s "%s"\r\nb SELECT INBOX\r\nc FETCH 1:* BODY.PEEK[]\r\nd LOGOUT\r\n'
-            % (user.encode(), password.encode()))
-    f.flush()
-    while True:
-        line = f.readline()
-        m = re.search(rb"\{(\d+)\}\r\n$", line)
-        if m:
-            out.append(f.read(int(m[1])))
-        if not line or line.startswith(b"d "):
-            t.close()
-            return out
 
 
 def test_swaks_delivers_over_lmtp(site, tmp_path):
@@ -150,85 +47,17 @@ def test_swaks_delivers_over_lmtp(site, tmp_path):
     assert len(inbox(s, BOB)) == 1
 
 
-MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-lmtp unix - - n - - lmtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
-MAIN = """\
-compatibility_level = 3.6
-queue_directory = {dir}/queue
-data_directory = {dir}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {dir}/log
-maillog_file_prefixes = /
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = front.example.org
-mydestination =
-mynetworks = 127.0.0.0/8
-virtual_mailbox_domains = example.test
-virtual_transport = {transport}
-"""
-
-
-class Postfix:
-    """A Postfix of our own that delivers example.test by a transport."""
-
-    def __init__(self, dir_, transport):
-        self.dir, self.port = dir_, free_ports(["smtp"])["smtp"]
-        for sub in ("", "queue", "data"):
-            (dir_ / sub).mkdir(exist_ok=True)
-        for up in (dir_, *dir_.parents):  # its own user has to get there
-            if str(up) not in ("/", "/tmp"):
-                os.chmod(up, os.stat(up).st_mode | 0o011)
-        shutil.chown(dir_ / "data", "postfix")
-        (dir_ / "main.cf").write_text(MAIN.format(dir=dir_, transport=transport))
-        (dir_ / "master.cf").write_text(MASTER.format(port=self.port))
-        run("postfix", "-c", dir_, "start")
-
-    def wait(self, pattern, seconds=60):
-        end = time.monotonic() + seconds
-        while True:
-            text = (self.dir / "log").read_text() if (self.dir / "log").exists() else ""
-            if re.search(pattern, text):
-                return text
-            assert time.monotonic() < end, text
-            time.sleep(0.1)
-
-    def stop(self):
-        run("postfix", "-c", self.dir, "stop")
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="Postfix is started by root only")
 @pytest.mark.parametrize("how", ["inet", "unix", "smtp"])
 def test_postfix_in_front(site, tmp_path, how):
-    need("postfix")
-    path = tmp_path / "lmtp.sock"
-    s = site(lmtp=f'socket = "{path}" socket_mode = "0666" ports = {{{free_ports("x")["x"]}}} addresses = {{"127.0.0.1"}}',
+    p = Postfix(tmp_path / "postfix")
+    path = p.dir / "run/lmtp.sock"
+    lmtp = free_ports(["lmtp"])["lmtp"]
+    s = site(lmtp=f'socket = "{path}" socket_mode = "0666" ports = {{{lmtp}}} addresses = {{"127.0.0.1"}}',
              smtp="", imaps="")
-    lmtp = re.search(r"ports = \{(\d+)\}", s.conf.read_text().split("listen lmtp")[1])[1]
     postrider(s.conf, "account", "quota", BOB, "100")
-    p = Postfix(tmp_path / "postfix", {"inet": f"lmtp:inet:127.0.0.1:{lmtp}", "unix": f"lmtp:unix:{path}",
-                                       "smtp": f"smtp:[127.0.0.1]:{s.ports['smtp']}"}[how])
-    try:
+    to = {"inet": f"lmtp:inet:127.0.0.1:{lmtp}", "unix": "lmtp:unix:/run/lmtp.sock",
+          "smtp": f"smtp:[127.0.0.1]:{s.ports['smtp']}"}[how]
+    with p.serve(s.ports["smtp"], transport_maps=f"inline:{{example.test={to}}}", smtp_tls_security_level="none"):
         run("swaks", "--server", "127.0.0.1", "--port", p.port, "--from", "x@example.org",
             "--to", f"{ALICE},{BOB},nobody@example.test", "--body", "z" * 200)
         log = p.wait(r"(?s)(?=.*alice@.*status=sent)(?=.*bob@.*status=)(?=.*nobody@.*status=)")
@@ -236,10 +65,8 @@ def test_postfix_in_front(site, tmp_path, how):
         assert re.search(r"bob@example.test.*status=(deferred|bounced) .*[45]\.2\.2", log)
         assert re.search(r"nobody@example.test.*status=bounced .*5\.1\.1", log)
         got = inbox(s, ALICE)
-        assert len(got) == 1 and b"with LMTP" in got[0] if how != "smtp" else b"with ESMTP" in got[0]
+        assert len(got) == 1 and (b"with ESMTP" if how == "smtp" else b"with LMTP") in got[0]
         assert inbox(s, BOB) == []
-    finally:
-        p.stop()
 
 
 def test_lmtp_from_listed_networks_only(site):
@@ -248,15 +75,6 @@ def test_lmtp_from_listed_networks_only(site):
         assert k.recv(100) == b""
     with s.dial("smtp") as k:
         assert k.recv(100).startswith(b"220 ")
-
-
-def v1(src):
-    return f"PROXY TCP{6 if ':' in src else 4} {src} {'::1' if ':' in src else '127.0.0.1'} 4711 25\r\n".encode()
-
-
-def v2(src, tlvs=b""):
-    body = socket.inet_aton(src) + socket.inet_aton("192.0.2.25") + struct.pack(">HH", 4711, 25) + tlvs
-    return b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack(">H", len(body)) + body
 
 
 def greeting(sock, secure=False):
