@@ -262,9 +262,11 @@ static int make_policy(const struct config *c, struct policy **out, struct err *
 	return r ? err_set(e, r, "policy", "out of memory") : 0;
 }
 
-/* A machine that knows no DNS server can still serve mail. */
-static int start_dns(struct server *s)
+/* A machine that knows no DNS server can still serve mail. libunbound puts more
+ * on the stack than a coroutine has, so this runs on a thread of the pool. */
+static int start_dns(void *arg)
 {
+	struct server *s = arg;
 	struct err e = ERR_INIT;
 	int r = ask_resolver(s->o->config, &s->dns, &e);
 
@@ -296,7 +298,7 @@ CO_FN static int boot(struct server *s)
 	int r = tls_set_new(o->config, &tls, s->e);
 
 	if (r == 0) {
-		r = start_dns(s);
+		r = co_offload(start_dns, s);
 	}
 	if (r == 0) {
 		r = site_open(&so, &s->site, s->e);
