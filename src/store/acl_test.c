@@ -8,55 +8,20 @@
 
 enum { OWNER = 7, FRIEND = 8, OTHER = 9, NOBODY = 99 };
 
-struct env {
-	struct t_engine en;
-	struct store *s;
-	struct store_account *a;
-	struct arena arena;
-	struct err e;
-};
-
 static int setup(void **state)
 {
-	struct env *env = calloc(1, sizeof(*env));
+	struct t_house *env = t_house_new(OWNER);
 
 	co_enter();
-	assert_non_null(env);
-	t_engine_new(&env->en);
-	env->s = t_store(env->en.kv);
-	for (store_id id = OWNER; id <= OTHER; id++) {
+	for (store_id id = OWNER + 1; id <= OTHER; id++) {
 		assert_int_equal(store_account_create(env->s, id, 0, 0, &env->e), 0);
 	}
-	env->a = t_account(env->s, OWNER);
-	arena_init(&env->arena, 4 << 20);
 	*state = env;
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct env *env = *state;
-
-	t_check(env->s);
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_free(&env->en);
-	arena_fini(&env->arena);
-	free(env);
-	return 0;
-}
-
-static void reopen(struct env *env)
-{
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_restart(&env->en);
-	env->s = t_store(env->en.kv);
-	env->a = t_account(env->s, OWNER);
-}
-
-static void change(struct env *env, const char *box, store_id who, bool negative, unsigned rights,
-		   enum store_acl_op op, int want)
+static void change(struct t_house *env, const char *box, store_id who, bool negative,
+		   unsigned rights, enum store_acl_op op, int want)
 {
 	struct store_acl_entry x = { who, negative, rights };
 
@@ -64,7 +29,7 @@ static void change(struct env *env, const char *box, store_id who, bool negative
 	assert_int_equal(store_acl_change(env->a, slice_cstr(box), &x, op, &env->e), want);
 }
 
-static void has(struct env *env, const char *box, store_id who, bool anyone, unsigned want)
+static void has(struct t_house *env, const char *box, store_id who, bool anyone, unsigned want)
 {
 	unsigned rights = 0;
 
@@ -73,7 +38,7 @@ static void has(struct env *env, const char *box, store_id who, bool anyone, uns
 }
 
 /* Who shares with who, as "7 8 ". */
-static void sharers(struct env *env, store_id who, bool anyone, const char *want)
+static void sharers(struct t_house *env, store_id who, bool anyone, const char *want)
 {
 	struct store_account *a = t_account(env->s, who);
 	struct buf text = BUF_INIT(4096);
@@ -125,7 +90,7 @@ static void test_rows(void **state)
 
 static void test_algebra(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	has(env, "INBOX", OWNER, false, STORE_RIGHTS_ALL);
 	has(env, "INBOX", FRIEND, true, 0);
@@ -160,7 +125,7 @@ static void test_algebra(void **state)
 
 static void test_lasts(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_acl_entry *v;
 	size_t n;
 
@@ -168,12 +133,12 @@ static void test_lasts(void **state)
 	assert_int_equal(store_mailbox_create(env->a, S("a/b"), 0, &env->e), 0);
 	change(env, "a", FRIEND, false, L | R, STORE_ACL_SET, 0);
 	change(env, "a", OTHER, true, R, STORE_ACL_SET, 0);
-	reopen(env);
+	t_house_reopen(env);
 	has(env, "a", FRIEND, false, L | R);
 	has(env, "a/b", FRIEND, false, 0);
 	/* children inherit, also over levels that did not exist */
 	assert_int_equal(store_mailbox_create(env->a, S("a/c/d"), 0, &env->e), 0);
-	reopen(env);
+	t_house_reopen(env);
 	has(env, "a/c", FRIEND, false, L | R);
 	has(env, "a/c/d", FRIEND, false, L | R);
 	assert_int_equal(store_acl_get(env->a, S("a/c/d"), &env->arena, &v, &n), 0);
@@ -181,13 +146,13 @@ static void test_lasts(void **state)
 	assert_true(v[0].who == FRIEND && !v[0].negative && v[1].who == OTHER && v[1].negative);
 	/* a rename keeps it */
 	assert_int_equal(store_mailbox_rename(env->a, S("a"), S("z"), &env->e), 0);
-	reopen(env);
+	t_house_reopen(env);
 	has(env, "z", FRIEND, false, L | R);
 	has(env, "z/c/d", FRIEND, false, L | R);
 	/* a new mailbox of an old name starts without */
 	assert_int_equal(store_mailbox_delete(env->a, S("z"), &env->e), 0);
 	assert_int_equal(store_mailbox_create(env->a, S("z"), 0, &env->e), 0);
-	reopen(env);
+	t_house_reopen(env);
 	has(env, "z", FRIEND, false, 0);
 	assert_int_equal(store_rights_above(env->a, S("z/c/q/r"), FRIEND, false), L | R);
 	assert_int_equal(store_rights_above(env->a, S("z/q"), FRIEND, false), 0);
@@ -197,7 +162,7 @@ static void test_lasts(void **state)
 
 static void test_hints(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	co_enter();
 	sharers(env, FRIEND, true, "");
@@ -208,7 +173,7 @@ static void test_hints(void **state)
 	sharers(env, OTHER, false, "");
 	change(env, "Sent", FRIEND, false, 0, STORE_ACL_SET, 0);
 	sharers(env, FRIEND, false, "7 ");
-	reopen(env);
+	t_house_reopen(env);
 	sharers(env, FRIEND, false, "7 ");
 	change(env, "INBOX", FRIEND, false, 0, STORE_ACL_SET, 0);
 	sharers(env, FRIEND, false, "");
@@ -241,7 +206,7 @@ static void test_hints(void **state)
 
 static void test_limit(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	co_enter();
 	for (unsigned i = 0; i < STORE_ACL_MAX; i++) {
@@ -251,7 +216,7 @@ static void test_limit(void **state)
 	change(env, "INBOX", 1000, true, R, STORE_ACL_ADD, 0);
 	change(env, "INBOX", 1000, true, 0, STORE_ACL_SET, 0);
 	change(env, "INBOX", 5000, true, L, STORE_ACL_SET, 0);
-	reopen(env);
+	t_house_reopen(env);
 	has(env, "INBOX", FRIEND, false, 0);
 }
 
@@ -259,10 +224,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
-		cmocka_unit_test_setup_teardown(test_algebra, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lasts, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hints, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_algebra, setup, t_teardown),
+		cmocka_unit_test_setup_teardown(test_lasts, setup, t_teardown),
+		cmocka_unit_test_setup_teardown(test_hints, setup, t_teardown),
+		cmocka_unit_test_setup_teardown(test_limit, setup, t_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

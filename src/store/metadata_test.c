@@ -5,52 +5,14 @@
 
 #define BOB 99 /* another account */
 
-struct env {
-	struct t_engine en;
-	struct store *s;
-	struct store_account *a;
-	struct arena arena;
-	struct err e;
-};
-
 static int setup(void **state)
 {
-	struct env *env = calloc(1, sizeof(*env));
-
-	co_enter();
-	assert_non_null(env);
-	t_engine_new(&env->en);
-	env->s = t_store(env->en.kv);
-	assert_int_equal(store_account_create(env->s, 7, 0, 0, &env->e), 0);
-	env->a = t_account(env->s, 7);
-	arena_init(&env->arena, 16 << 20);
-	*state = env;
+	*state = t_house_new(7);
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct env *env = *state;
-
-	t_check(env->s);
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_free(&env->en);
-	arena_fini(&env->arena);
-	free(env);
-	return 0;
-}
-
-static void reopen(struct env *env)
-{
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_restart(&env->en);
-	env->s = t_store(env->en.kv);
-	env->a = t_account(env->s, 7);
-}
-
-static int set(struct env *env, const char *box, store_id who, const char *name, const char *value)
+static int set(struct t_house *env, const char *box, store_id who, const char *name,
+	       const char *value)
 {
 	struct store_entry v = { slice_cstr(name), slice_make(NULL, 0) };
 
@@ -62,7 +24,8 @@ static int set(struct env *env, const char *box, store_id who, const char *name,
 }
 
 /* NULL: it has none. */
-static void is(struct env *env, const char *box, store_id who, const char *name, const char *want)
+static void is(struct t_house *env, const char *box, store_id who, const char *name,
+	       const char *want)
 {
 	struct slice v;
 
@@ -130,7 +93,7 @@ static void test_names(void **state)
 
 static void test_scopes(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	assert_int_equal(set(env, "INBOX", 7, "/shared/comment", "ours"), STORE_OK);
 	assert_int_equal(set(env, "inbox", 7, "/Private/Comment", "mine"), STORE_OK);
@@ -144,7 +107,7 @@ static void test_scopes(void **state)
 		is(env, "Sent", 7, "/private/comment", NULL);
 		is(env, "", 7, "/private/comment", NULL);
 		is(env, "", 7, "/private/vendor/x/y", "");
-		reopen(env);
+		t_house_reopen(env);
 	}
 	assert_int_equal(set(env, "INBOX", 7, "/private/comment", NULL), STORE_OK);
 	is(env, "INBOX", 7, "/private/comment", NULL);
@@ -157,7 +120,7 @@ static void test_scopes(void **state)
 
 static void test_follow(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	co_enter();
 	assert_int_equal(store_mailbox_create(env->a, S("a/b"), 0, &env->e), STORE_OK);
@@ -173,7 +136,7 @@ static void test_follow(void **state)
 		is(env, "INBOX", 7, "/private/comment", "in");
 		is(env, "old", 7, "/private/comment", "in");
 		is(env, "old", BOB, "/private/comment", NULL);
-		reopen(env);
+		t_house_reopen(env);
 	}
 	assert_int_equal(store_mailbox_delete(env->a, S("c/b"), &env->e), STORE_OK);
 	assert_int_equal(store_mailbox_create(env->a, S("c/b"), 0, &env->e), STORE_OK);
@@ -182,7 +145,7 @@ static void test_follow(void **state)
 	is(env, "old", 7, "/private/comment", "in");
 }
 
-static void below(struct env *env, const char *name, unsigned depth, const char *want)
+static void below(struct t_house *env, const char *name, unsigned depth, const char *want)
 {
 	struct store_entry *v;
 	struct buf b = BUF_INIT(4096);
@@ -201,7 +164,7 @@ static void below(struct env *env, const char *name, unsigned depth, const char 
 
 static void test_below(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	assert_int_equal(set(env, "", 7, "/private/a", "1"), STORE_OK);
 	assert_int_equal(set(env, "", 7, "/private/a-b", "2"), STORE_OK);
@@ -217,7 +180,7 @@ static void test_below(void **state)
 }
 
 /* A message that is filed as junk is found there, and nowhere else. */
-static void junk_goes_to(struct env *env, const char *box)
+static void junk_goes_to(struct t_house *env, const char *box)
 {
 	struct store_writer *w = t_message(env->s, "Subject: buy\r\n\r\nnow\r\n");
 	struct store_rcpt r = { .account = 7, .junk = true };
@@ -242,7 +205,7 @@ static void test_together(void **state)
 		{ S("/shared/comment"), S("four") },
 		{ S("/nowhere/comment"), S("five") },
 	};
-	struct env *env = *state;
+	struct t_house *env = *state;
 	unsigned uses = STORE_USE_JUNK;
 
 	co_enter();
@@ -261,7 +224,7 @@ static void test_together(void **state)
 	assert_int_equal(store_metadata_set(env->a, S("INBOX"), 7, v, 1, &uses, &env->e),
 			 STORE_FORBIDDEN);
 	is(env, "INBOX", 7, "/shared/comment", NULL);
-	reopen(env);
+	t_house_reopen(env);
 	assert_int_equal(store_mailbox_uses(env->a, S("Sent"), &uses), STORE_OK);
 	assert_int_equal(uses, STORE_USE_JUNK);
 }
@@ -269,7 +232,7 @@ static void test_together(void **state)
 /* Without the special use the name decides, and at last INBOX takes it. */
 static void test_junk(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	unsigned uses = 0;
 
 	co_enter();
@@ -284,7 +247,7 @@ static void test_junk(void **state)
 /* HIGHESTMODSEQ of the mailbox moves (RFC 7162 3.2), and stays where it is. */
 static void test_modseq(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_status was, is_now;
 
 	co_enter();
@@ -292,14 +255,14 @@ static void test_modseq(void **state)
 	assert_int_equal(set(env, "Sent", 7, "/shared/comment", "v"), STORE_OK);
 	assert_int_equal(store_mailbox_status(env->a, S("Sent"), &is_now, &env->e), STORE_OK);
 	assert_true(is_now.highestmodseq > was.highestmodseq);
-	reopen(env);
+	t_house_reopen(env);
 	assert_int_equal(store_mailbox_status(env->a, S("Sent"), &was, &env->e), STORE_OK);
 	assert_true(was.highestmodseq >= is_now.highestmodseq);
 }
 
 static void test_count_limit(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	char name[64];
 
 	for (unsigned i = 0; i < STORE_ENTRIES_MAX; i++) {
@@ -319,7 +282,7 @@ static void test_count_limit(void **state)
 static void test_size_limit(void **state)
 {
 	static char big[STORE_ENTRY_VALUE_MAX + 1];
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_entry v = { .value = slice_make(big, STORE_ENTRY_VALUE_MAX) };
 	char name[64];
 	unsigned n = 0;
@@ -348,7 +311,7 @@ static void test_size_limit(void **state)
 	v.name = S("/private/comment");
 	assert_int_equal(store_metadata_set(env->a, S("Sent"), BOB, &v, 1, NULL, &env->e),
 			 STORE_LIMIT);
-	reopen(env);
+	t_house_reopen(env);
 	assert_int_equal(set(env, "INBOX", 7, "/shared/x0", NULL), STORE_OK);
 	assert_int_equal(set(env, "INBOX", 7, "/shared/small", "v"), STORE_OK);
 }
@@ -356,13 +319,13 @@ static void test_size_limit(void **state)
 static void test_binary(void **state)
 {
 	static const char bytes[] = { 0, 1, '\r', '\n', (char)0xff, 0 };
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_entry v = { S("/private/bytes"), slice_make(bytes, sizeof(bytes)) };
 	struct slice got;
 
 	co_enter();
 	assert_int_equal(store_metadata_set(env->a, S("INBOX"), 7, &v, 1, NULL, &env->e), STORE_OK);
-	reopen(env);
+	t_house_reopen(env);
 	assert_int_equal(store_metadata_get(env->a, S("INBOX"), 7, v.name, &env->arena, &got,
 					    &env->e),
 			 STORE_OK);
@@ -371,7 +334,7 @@ static void test_binary(void **state)
 
 static void test_account_delete(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	co_enter();
 	assert_int_equal(set(env, "INBOX", 7, "/shared/comment", "x"), STORE_OK);
@@ -384,7 +347,7 @@ static void test_account_delete(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, t_teardown)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		T(test_scopes),

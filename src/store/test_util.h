@@ -353,6 +353,7 @@ struct t_house {
 	struct store *s;
 	struct store_account *a;
 	struct store_mailbox *m;
+	struct store_view *v; /* if the test opens one */
 	struct arena arena;
 	struct err e;
 	store_id id;
@@ -407,6 +408,7 @@ static inline int t_teardown(void **state)
 {
 	struct t_house *h = *state;
 
+	store_view_close(&h->v);
 	t_check(h->s);
 	t_house_close(h);
 	t_engine_free(&h->en);

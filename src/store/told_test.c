@@ -4,28 +4,11 @@
  */
 #include "store/test_util.h"
 
-struct env {
-	struct t_engine en;
-	struct store *s;
-	struct store_account *a;
-	struct store_mailbox *m;
-	struct store_view *v;
-	struct arena arena;
-	struct err e;
-};
-
 static int setup(void **state)
 {
-	struct env *env = calloc(1, sizeof(*env));
+	struct t_house *env = t_house_new(1);
 
 	co_enter();
-	assert_non_null(env);
-	t_engine_new(&env->en);
-	env->s = t_store(env->en.kv);
-	assert_int_equal(store_account_create(env->s, 1, 0, 0, &env->e), 0);
-	env->a = t_account(env->s, 1);
-	env->m = t_box(env->a, "INBOX");
-	arena_init(&env->arena, 32 << 20);
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(t_deliver(env->s, 1, T_MESSAGE, NULL), 0);
 	}
@@ -34,23 +17,8 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	struct env *env = *state;
-
-	store_view_close(&env->v);
-	t_check(env->s);
-	store_mailbox_close(&env->m);
-	store_account_close(&env->a);
-	store_close(&env->s);
-	t_engine_free(&env->en);
-	arena_fini(&env->arena);
-	free(env);
-	return 0;
-}
-
 /* Another session's change. */
-static void other(struct env *env, uint32_t uid, uint32_t system)
+static void other(struct t_house *env, uint32_t uid, uint32_t system)
 {
 	co_enter();
 	assert_int_equal(store_flags_change(env->m, &uid, 1, STORE_FLAGS_ADD,
@@ -58,7 +26,7 @@ static void other(struct env *env, uint32_t uid, uint32_t system)
 			 0);
 }
 
-static void gone(struct env *env, uint32_t uid)
+static void gone(struct t_house *env, uint32_t uid)
 {
 	size_t n;
 
@@ -67,7 +35,7 @@ static void gone(struct env *env, uint32_t uid)
 	assert_int_equal(n, 1);
 }
 
-static struct store_diff sync_view(struct env *env, bool expunges)
+static struct store_diff sync_view(struct t_house *env, bool expunges)
 {
 	struct store_diff d;
 
@@ -75,7 +43,7 @@ static struct store_diff sync_view(struct env *env, bool expunges)
 	return d;
 }
 
-static struct store_msg msg(struct env *env, uint32_t seq)
+static struct store_msg msg(struct t_house *env, uint32_t seq)
 {
 	struct store_msg x;
 
@@ -86,7 +54,7 @@ static struct store_msg msg(struct env *env, uint32_t seq)
 /* Flags read before a change and told after it are not all there is. */
 static void as_of(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	struct store_msg read;
 
 	other(env, 1, STORE_FLAGGED);
@@ -101,7 +69,7 @@ static void as_of(void **state)
 
 static void complete(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	uint64_t before = store_view_modseq(env->v);
 	struct store_status st;
 
@@ -129,7 +97,7 @@ static void complete(void **state)
 
 static void conditional(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	uint32_t uids[] = { 1, 2, 3, 4, 9 };
 	uint32_t left[5];
 	struct store_flags_if c = { .unchanged_since = store_view_modseq(env->v), .left = left };
@@ -157,7 +125,7 @@ static void conditional(void **state)
 /* A silent change hides itself, and never what others did before it. */
 static void silent(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 	uint32_t uids[] = { 1, 2 };
 	struct store_flags_if c = { .unchanged_since = UINT64_MAX, .view = env->v };
 	struct store_diff d;
@@ -181,7 +149,7 @@ static void silent(void **state)
 
 static void first_unseen(void **state)
 {
-	struct env *env = *state;
+	struct t_house *env = *state;
 
 	assert_int_equal(store_view_first_unseen(env->v), 1);
 	other(env, 1, STORE_SEEN);
@@ -194,7 +162,7 @@ static void first_unseen(void **state)
 	assert_int_equal(store_view_first_unseen(env->v), 0); /* not in the view */
 }
 
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, t_teardown)
 
 int main(void)
 {
