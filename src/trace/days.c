@@ -98,6 +98,7 @@ void trace_day_put(struct kv_batch *b, const struct trace_day *d)
 	buf_put8(&v, TRACE_VERSION);
 	buf_varint(&v, d->records);
 	buf_varint(&v, d->bytes);
+	buf_varint(&v, d->refused);
 	kv_batch_put(b, day_key(d->day, key), buf_slice(&v));
 	buf_fini(&v);
 }
@@ -122,6 +123,7 @@ struct load {
 	int r;
 };
 
+/* Damage here keeps nobody's mail: the day is there, and counts from 0. */
 static int load_day(void *arg, struct slice key, struct slice value)
 {
 	struct load *l = arg;
@@ -136,9 +138,11 @@ static int load_day(void *arg, struct slice key, struct slice value)
 	}
 	d.records = cur_varint(&v);
 	d.bytes = cur_varint(&v);
-	cur_end(&k);
-	cur_end(&v);
-	l->r = k.err || v.err ? -EIO : insert(l->t, &d);
+	d.refused = cur_varint(&v);
+	if (!cur_end(&v)) {
+		d = (struct trace_day){ .day = d.day };
+	}
+	l->r = cur_end(&k) ? insert(l->t, &d) : 0;
 	return l->r ? 1 : 0;
 }
 

@@ -19,7 +19,8 @@
 struct trace_day {
 	uint32_t day; /* since 1970 */
 	uint64_t records;
-	uint64_t bytes; /* of keys and values */
+	uint64_t bytes;	  /* of keys and values */
+	uint64_t refused; /* those of records of what was not accepted */
 };
 
 struct trace {

@@ -105,7 +105,8 @@ static bool has_room(const struct trace *t, const struct trace_day *d, const str
 {
 	uint64_t share = t->size / TRACE_DAY_SHARE;
 
-	return d->bytes + cost_of(r) <= (r->accepted ? share : share / 2);
+	return d->bytes + cost_of(r) <= share &&
+	       (r->accepted || d->refused + cost_of(r) <= share / 2);
 }
 
 static void put_rows(const struct trace *t, struct kv_batch *b, const struct trace_record *r)
@@ -141,6 +142,7 @@ static uint64_t fill(struct trace *t, struct list *records, struct kv_batch *con
 		if (has_room(t, d, r)) {
 			put_rows(t, b[0], r);
 			d->bytes += cost_of(r);
+			d->refused += r->accepted ? 0 : cost_of(r);
 			d->records++;
 			n++;
 		}

@@ -246,6 +246,32 @@ static void test_size(void **state)
 	found(TRACE_BY_ID, "d1.0", "");
 }
 
+/* Many good records do not keep refusals out, while the day has room. */
+static void test_refusals_beside_many_good_ones(void **state)
+{
+	struct trace_stats st;
+	struct trace_record *r;
+	char id[16];
+	int i = 0;
+
+	(void)state;
+	co_enter();
+	open_with(30, 64 * 1024);
+	do {
+		snprintf(id, sizeof(id), "good.%d", i++);
+		record(id, "x@example.org", "bob@example.test", "");
+		assert_int_equal(trace_flush(t), 0);
+		trace_stats(t, &st);
+	} while (st.bytes < 12 * 1024);
+	open_with(30, 64 * 1024);
+	r = trace_begin(t, "smtp", S("bad.1"));
+	trace_end(&r, "refused", false);
+	assert_int_equal(trace_flush(t), 0);
+	trace_stats(t, &st);
+	assert_int_equal(st.dropped, 0);
+	found(TRACE_BY_ID, "bad.1", "bad.1");
+}
+
 static void test_queue_full(void **state)
 {
 	struct trace_stats st;
@@ -334,12 +360,13 @@ static void test_clock_set_back(void **state)
 	found(TRACE_BY_ID, "aaa.3", "aaa.3");
 }
 
-static void test_newer_format(void **state)
+static void test_format(void **state)
 {
 	struct kv_part root = { 't', 0, 0 };
 	struct trace_opts o = { .kv = kv, .days = 1 };
 	struct kv_batch *b;
 	struct err e = ERR_INIT;
+	struct trace_stats st;
 
 	(void)state;
 	co_enter();
@@ -351,10 +378,18 @@ static void test_newer_format(void **state)
 	assert_int_equal(trace_open(&o, &t, &e), -EPROTO);
 	b = kv_batch_new(root);
 	kv_batch_put(b, S("D\0\0N\x20"), S("\x01\x01"));
+	kv_batch_put(b, S("D\0"), S("\x01\x01\x01\x01"));
 	assert_int_equal(kv_commit(kv, &b, 1), 0);
 	kv_batch_free(&b);
-	assert_int_equal(trace_open(&o, &t, &e), -EIO);
-	assert_null(t);
+	/* Damaged rows stop nobody; the day is there and goes when it is over. */
+	assert_int_equal(trace_open(&o, &t, &e), 0);
+	trace_stats(t, &st);
+	assert_int_equal(st.oldest, 20000 * DAY);
+	assert_int_equal(st.records, 0);
+	clock_pin_wall(NOW + 99 * DAY);
+	assert_int_equal(trace_expire(t), 0);
+	trace_stats(t, &st);
+	assert_int_equal(st.oldest, 0);
 }
 
 int main(void)
@@ -365,10 +400,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_big_day_goes_wholly, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals_beside_many_good_ones, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_queue_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_engine_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clock_set_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_newer_format, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_format, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
