@@ -124,11 +124,39 @@ static void test_kept_pages(void **state)
 	assert_true(knows_all(env, &env->arena, "e two t"));
 }
 
+/* Pages of messages with as much text as is kept, hardly to be compressed. */
+static void test_full_pages(void **state)
+{
+	struct t_house *env = *state;
+	struct buf b = BUF_INIT(1 << 20);
+	struct rng rng = { 11 };
+
+	co_enter();
+	for (unsigned i = 0; i < 2 * KEPT_UIDS + 3; i++) {
+		buf_reset(&b);
+		buf_adds(&b, "Subject: s\r\n\r\n");
+		while (b.n < KEPT_MAX - 1024) {
+			buf_printf(&b, "%08x%08x%s", rng_below(&rng, UINT32_MAX),
+				   rng_below(&rng, UINT32_MAX), b.n % 1000 < 60 ? "\r\n" : "");
+		}
+		buf_adds(&b, "\r\nlast words\r\n");
+		assert_int_equal(t_append(env->m, buf_cstr(&b), (struct store_flags){ 0 }, NULL),
+				 0);
+	}
+	assert_int_equal(store_text_index(env->m, &env->e), 0);
+	assert_int_equal(kept_rows(env), 3);
+	assert_true(knows_all(env, &env->arena, "last words"));
+	assert_int_equal(find(env, &env->arena, "last words").n, 2 * KEPT_UIDS + 3);
+	assert_int_equal(find(env, &env->arena, "words last").n, 0);
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_not_kept, t_setup, t_teardown),
 		cmocka_unit_test_setup_teardown(test_kept_pages, t_setup, t_teardown),
+		cmocka_unit_test_setup_teardown(test_full_pages, t_setup, t_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
