@@ -97,6 +97,15 @@ static void index_address(struct trace_record *r, struct slice addr)
 	buf_fini(&canon);
 }
 
+void smtp_record_id(const struct smtp_session *s, char id[SMTP_ID_MAX])
+{
+	if (s->tx) {
+		memcpy(id, s->tx->id, SMTP_ID_MAX);
+	} else {
+		snprintf(id, SMTP_ID_MAX, "%s.%u", s->base.conn.sid, s->ids + 1);
+	}
+}
+
 /* The number of the next record, which is also its transaction's. */
 static void next_id(struct smtp_session *s, char id[SMTP_ID_MAX])
 {

@@ -18,6 +18,8 @@ void smtp_record_command(struct smtp_session *s, const struct smtp_cmd *cmd);
 /* session.c: the session is over. Notes that it was cut, unless a transaction
  * said so. */
 void smtp_record_session(struct smtp_session *s);
+/* The id of the transaction, or of the record that is made next. */
+void smtp_record_id(const struct smtp_session *s, char id[SMTP_ID_MAX]);
 /* mail.c: s->tx begins: gives it its id. */
 void smtp_record_begin(struct smtp_session *s);
 /* The message, as far as it has come. */

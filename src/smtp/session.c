@@ -26,7 +26,10 @@ int smtp_reply(struct smtp_session *s, const char *line)
 
 int smtp_bye(struct smtp_session *s, const char *line)
 {
-	conn_log(&s->base.conn, LOG_INFO, "session.cut", LOG_C("reply", line));
+	char id[SMTP_ID_MAX];
+
+	smtp_record_id(s, id);
+	conn_log(&s->base.conn, LOG_INFO, "session.cut", LOG_C("id", id), LOG_C("reply", line));
 	s->ended = true;
 	s->cut = true;
 	return smtp_reply(s, line);

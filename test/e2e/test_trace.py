@@ -2,6 +2,7 @@
 Message-ID, by address and by id, says what was answered, and the log has the id."""
 import json
 import re
+import smtplib
 import socket
 import subprocess
 
@@ -151,6 +152,8 @@ def test_cut_without_mail(server):
     t.close()
     r = [x for x in traced(server, "127.0.0.1", "--limit", "1000") if x["outcome"] == "cut"][-1]
     assert r["reply"] == reply and "from" not in r
+    assert "event=session.cut" in "".join(
+        l for l in server.log.read_text(errors="replace").splitlines() if f"id={r['id']} " in l)
 
 
 def test_hostile_text(server):
@@ -199,8 +202,8 @@ def test_a_thousand_recipients(server):
 
 
 def test_submission(server):
-    with __import__("smtplib").SMTP_SSL(server.host, server.ports["submissions"],
-                                        context=server.ssl()) as s:
+    with smtplib.SMTP_SSL(server.host, server.ports["submissions"],
+                          context=server.ssl()) as s:
         s.login(ALICE, server.password(ALICE))
         s.sendmail(ALICE, [BOB], b"From: alice@example.test\r\nSubject: x\r\n\r\nx\r\n")
     r = traced(server, ALICE)[-1]
