@@ -61,20 +61,37 @@ static enum dmarc_from read_from(struct slice body, struct arena *a, struct dmar
 	return out->n && !arena_err(a) ? DMARC_FROM_OK : DMARC_FROM_BAD;
 }
 
+/*
+ * No field, but some readers show it as From: its name is indented (in the
+ * first line of a header), or its colon is on the next line.
+ */
+static bool looks_like_from(const struct mime_field *f)
+{
+	struct slice text = slice_trim(f->raw);
+
+	return f->name.n == 0 && slice_istarts(text, S("From")) &&
+	       slice_starts(slice_trim(slice_from(text, 4)), S(":"));
+}
+
 enum dmarc_from dmarc_authors(struct slice header, struct arena *a, struct dmarc_authors *out)
 {
 	struct slice from = { 0 };
 	struct mime_field f;
+	bool lookalike = false;
 
 	out->n = 0;
 	while (mime_field_next(&header, &f)) {
-		if (!slice_ieq(f.name, S("From"))) {
-			continue;
+		if (looks_like_from(&f)) {
+			lookalike = true;
+		} else if (slice_ieq(f.name, S("From"))) {
+			if (from.p) {
+				return DMARC_FROM_REPEATED;
+			}
+			from = f.body;
 		}
-		if (from.p) {
-			return DMARC_FROM_REPEATED;
-		}
-		from = f.body;
+	}
+	if (from.p && lookalike) {
+		return DMARC_FROM_REPEATED;
 	}
 	return from.p ? read_from(from, a, out) : DMARC_FROM_MISSING;
 }

@@ -38,7 +38,7 @@ int dmarc_record_parse(struct slice text, struct dmarc_record *out);
 enum dmarc_from {
 	DMARC_FROM_OK = 0,	 /* at least one domain */
 	DMARC_FROM_MISSING = 1,	 /* no From field, or an empty one */
-	DMARC_FROM_REPEATED = 2, /* more than one field */
+	DMARC_FROM_REPEATED = 2, /* more than one field, or what some take for one */
 	DMARC_FROM_BAD = 3,	 /* no address in it that has a domain */
 	DMARC_FROM_MANY = 4	 /* more than DMARC_AUTHORS_MAX domains */
 };
