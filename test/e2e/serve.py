@@ -8,6 +8,7 @@ address; inbox() reads what arrived.
 import json
 import pathlib
 import re
+import smtplib
 import socket
 import ssl
 import struct
@@ -194,3 +195,29 @@ class Forwarder:
     def __exit__(self, *_):
         self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
+
+
+class SMTP(smtplib.SMTP):
+    """smtplib from another address: SMTP(site, "192.0.2.1", "its.name")."""
+
+    def __init__(self, s, source, helo="client.example", port="smtp"):
+        self.source = source
+        super().__init__("127.0.0.1", s.ports[port], local_hostname=helo, timeout=60)
+
+    def _get_socket(self, host, port, timeout):
+        k = super()._get_socket(host, port, timeout)
+        k.sendall(v1(self.source))
+        return k
+
+    def bring(self, sender, rcpt, message):
+        """One transaction as it is said, nothing checked by this side: (code, text) of the
+        answer that ended it. sender is the whole reverse-path."""
+        self.ehlo_or_helo_if_needed()
+        code, text = self.docmd(f"MAIL FROM:{sender}")
+        if code == 250:
+            code, text = self.docmd(f"RCPT TO:<{rcpt}>")
+        if code == 250:
+            code, text = self.data(message)
+        if code >= 400:
+            self.rset()
+        return code, text.decode()
