@@ -120,6 +120,7 @@ static struct slice blocked(struct policy *p, struct dns *d, const char *ip, str
 	struct net_addr peer = addr(ip);
 	struct policy_block b;
 
+	co_enter();
 	assert_int_equal(policy_blocked(p, d, &peer, 0, a, &b), 0);
 	return b.list.n ? arena_printf(a, "%.*s %.*s", SLICE_ARG(b.list), SLICE_ARG(b.text))
 			: S("");

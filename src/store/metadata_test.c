@@ -186,6 +186,7 @@ static void junk_goes_to(struct t_house *env, const char *box)
 	struct store_rcpt r = { .account = 7, .junk = true };
 	struct store_status was, now;
 
+	co_enter();
 	assert_int_equal(store_mailbox_status(env->a, slice_cstr(box), &was, &env->e), STORE_OK);
 	assert_int_equal(store_deliver(env->s, w, &r, 1, &env->e), 0);
 	store_writer_free(&w);
