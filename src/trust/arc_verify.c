@@ -291,7 +291,7 @@ CO_FN int arc_verifier_end(struct arc_verifier *v, struct dns *d, int64_t deadli
 	int r;
 
 	sig_body_end(&v->body);
-	r = check_chain(v, d, deadline ? deadline : clock_in_ms(DNS_TIMEOUT_MS), &o);
+	r = check_chain(v, d, sig_deadline(d, deadline), &o);
 	if (r < 0) {
 		return r;
 	}

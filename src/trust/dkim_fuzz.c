@@ -104,7 +104,7 @@ static void sign(struct slice header, struct slice body)
 {
 	static const char record[] =
 		"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
-	struct answers keys = { .dns = { &ops }, .records = slice_cstr(record) };
+	struct answers keys = { .dns = { .ops = &ops }, .records = slice_cstr(record) };
 	struct buf all = BUF_INIT(1u << 24);
 	struct dkim_signer *s = NULL;
 	static struct dkim_key *key; /* kept: reading it is slow */
@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct slice in = slice_make((const char *)data, n);
 	size_t at = slice_find(in, S("\n%\n"));
-	struct answers keys = { .dns = { &ops } };
+	struct answers keys = { .dns = { .ops = &ops } };
 	struct dkim_outcome one, two;
 	struct slice header, body;
 	struct arena a;

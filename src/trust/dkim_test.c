@@ -11,7 +11,7 @@
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 
-#include "co/co.h"
+#include "co/test_loop.h"
 
 #define MESSAGE                                     \
 	"From: Joe <joe@example.org>\r\n"           \
@@ -783,6 +783,73 @@ static void test_too_big(void **state)
 	buf_fini(&m);
 }
 
+/* ---- waiting ----------------------------------------------------------------------------- */
+
+struct waiter {
+	struct run r;
+	struct buf m;
+	int rc;
+};
+
+static void verify_waiting(void *arg)
+{
+	struct waiter *w = arg;
+	struct slice whole = buf_slice(&w->m);
+	size_t at = test_body_at(whole);
+	struct dkim_verifier *v = NULL;
+
+	co_enter();
+	assert_int_equal(dkim_verifier_new(slice_sub(whole, 0, at), NOW, &v), 0);
+	dkim_verifier_body(v, slice_from(whole, at));
+	w->rc = dkim_verifier_end(v, w->r.dns, 0, &w->r.arena, &w->r.out);
+	dkim_verifier_free(&v);
+}
+
+/* Two at once, of which one is cancelled while it waits for a key; the headers
+ * are long enough to be hashed in the pool. */
+static void wait_for_both(void *arg)
+{
+	struct waiter *w = arg;
+	struct co *one = NULL, *two = NULL;
+
+	co_enter();
+	assert_int_equal(co_spawn("one", verify_waiting, &w[0], &one), 0);
+	assert_int_equal(co_spawn("two", verify_waiting, &w[1], &two), 0);
+	co_cancel(two);
+	assert_int_equal(co_join(&one), 0);
+	co_finish(&two);
+}
+
+static void test_waiting(void **state)
+{
+	struct waiter w[2] = { 0 };
+
+	(void)state;
+	assert_int_equal(co_pool_start(1, 0), 0);
+	for (size_t i = 0; i < 2; i++) {
+		run_init(&w[i].r);
+		publish(&w[i].r, KEY_NAME, RFC_RSA_RECORD);
+		buf_init(&w[i].m, 1 << 20);
+		buf_adds(&w[i].m, "X: ");
+		for (int k = 0; k < 2 * SIG_OFFLOAD_OCTETS; k++) {
+			buf_addc(&w[i].m, 'x');
+		}
+		buf_adds(&w[i].m, "\r\n" MESSAGE);
+		sign_as(&w[i].m, "DKIM-Signature", TAGS("rsa-sha256", "h=from:x; b="), rsa);
+		sign_as(&w[i].m, "DKIM-Signature", TAGS("rsa-sha256", "h=x:from; b="), rsa);
+	}
+	test_run_loop(wait_for_both, w);
+	assert_int_equal(w[0].rc, 0);
+	expect(&w[0].r.out.results[0], TRUST_PASS, NULL, "first");
+	expect(&w[0].r.out.results[1], TRUST_PASS, NULL, "second");
+	assert_int_equal(w[1].rc, -ECANCELED);
+	for (size_t i = 0; i < 2; i++) {
+		run_fini(&w[i].r);
+		buf_fini(&w[i].m);
+	}
+	co_pool_stop();
+}
+
 static void test_nothing(void **state)
 {
 	static const char *const messages[] = { "", "\r\n", "From: x", "\r\nDKIM-Signature: v=1",
@@ -833,7 +900,7 @@ int main(void)
 		cmocka_unit_test(test_expired),	   cmocka_unit_test(test_dns),
 		cmocka_unit_test(test_questions),  cmocka_unit_test(test_thousand_signatures),
 		cmocka_unit_test(test_big_header), cmocka_unit_test(test_too_big),
-		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_waiting),	   cmocka_unit_test(test_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, keys_up, keys_down);

@@ -219,7 +219,7 @@ CO_FN int dkim_verifier_end(struct dkim_verifier *v, struct dns *d, int64_t dead
 	struct dkim_outcome o = { .skipped = v->skipped };
 	int r = 0;
 
-	deadline = deadline ? deadline : clock_in_ms(DNS_TIMEOUT_MS);
+	deadline = sig_deadline(d, deadline);
 	sig_body_end(&v->body);
 	for (size_t i = 0; i < v->n && r == 0; i++) {
 		r = check_one(v, &v->sig[i], d, deadline);

@@ -125,6 +125,8 @@ void sig_keys_free(struct sig_keys **list);
  */
 CO_FN int sig_keys_get(struct sig_keys **list, struct dns *d, const struct sig *s, int64_t deadline,
 		       const struct sig_keys **out);
+/* When all questions of a message must be answered; 0 as in dns_query. */
+int64_t sig_deadline(const struct dns *d, int64_t deadline);
 /* Checks b= over the hash with those keys (at most 5): decides, PASS too. */
 void sig_check(struct sig *s, const struct sig_keys *k, const unsigned char hash[SIG_HASH_LEN]);
 

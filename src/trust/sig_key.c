@@ -281,6 +281,12 @@ CO_FN int sig_keys_get(struct sig_keys **list, struct dns *d, const struct sig *
 	return r;
 }
 
+int64_t sig_deadline(const struct dns *d, int64_t deadline)
+{
+	return deadline ? deadline
+			: clock_in_ms(d && d->timeout_ms ? d->timeout_ms : DNS_TIMEOUT_MS);
+}
+
 /* ---- checking -------------------------------------------------------------------- */
 
 static bool verify_rsa(EVP_PKEY *pkey, const struct sig *s, const unsigned char *hash)
