@@ -31,7 +31,8 @@ struct dkim_result {
 	struct slice algorithm; /* a= */
 	struct slice b;		/* the first 8 characters of b= (header.b, RFC 6008) */
 	unsigned bits;		/* of an RSA key; 0 else */
-	bool testing;		/* the key says t=y: to be treated as unsigned */
+	bool testing;		/* the key says t=y: a signature that does not pass is
+				   no worse than none (RFC 6376 3.6.1) */
 	struct slice reason;	/* not PASS: what is wrong, for people */
 };
 struct dkim_outcome {
