@@ -25,11 +25,12 @@ ALLOWED = {
     "store": FLOOR | {"mime", "kv"},
     "auth": FLOOR | {"mime", "kv", "store"},
     "trust": FLOOR | {"mime"},
+    "tally": FLOOR | {"mime", "kv", "trust"},
     "srv": None,  # sees all but cli
     "cli": None,
 }
 for protocol in PROTOCOLS:
-    ALLOWED[protocol] = FLOOR | {"mime", "line", "store", "auth", "trust", "trace"}
+    ALLOWED[protocol] = FLOOR | {"mime", "line", "store", "auth", "trust", "trace", "tally"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 

@@ -28,7 +28,8 @@ const struct cli_command cli_commands[] = {
 	  "addresses that lead to others" },
 	{ "trace", cli_trace, "[--since TIME] [--limit N] ID|MESSAGE-ID|ADDRESS",
 	  "what became of a message, and why" },
-	{ "reports", cli_reports, "[--since TIME] [--domain DOMAIN] ADDRESS | FILE...",
+	{ "reports", cli_reports,
+	  "[--since TIME] [--domain DOMAIN] ADDRESS | FILE... | --outgoing [--day DAY]",
 	  "what others report about your domains: DMARC, TLS" },
 	{ "trust", cli_trust,
 	  "check --ip ADDRESS [--helo NAME] [--from ADDRESS] | "

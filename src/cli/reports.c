@@ -231,9 +231,12 @@ static int run(struct reports *r, int64_t since)
 
 int cli_reports(struct cli *c)
 {
-	const char *since = NULL, *domain = NULL;
+	const char *since = NULL, *domain = NULL, *day = NULL;
+	bool outgoing = false;
 	const struct cli_option options[] = { { "--since", &since, NULL },
 					      { "--domain", &domain, NULL },
+					      { "--outgoing", NULL, &outgoing },
+					      { "--day", &day, NULL },
 					      { 0 } };
 	struct reports r = { .c = c };
 	int64_t since_ms = 0;
@@ -241,6 +244,12 @@ int cli_reports(struct cli *c)
 
 	if (e != CLI_DONE) {
 		return e;
+	}
+	if (outgoing && !since && !domain) {
+		return reports_outgoing(c, day);
+	}
+	if (outgoing || day) {
+		return cli_misuse(c, "--outgoing goes with --day only, and --day with it");
 	}
 	if (c->argc < 1) {
 		return cli_misuse(c, "reports takes the address of an account, or files");

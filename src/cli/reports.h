@@ -40,6 +40,8 @@ void reports_show(struct reports *r, const char *where, const struct report *rep
 /* The end: totals and advice, or the JSON. */
 void reports_finish(struct reports *r);
 
+/* reports_outgoing.c: the reports to others. day: "2026-01-02", or NULL. */
+int reports_outgoing(struct cli *c, const char *day);
 /* reports_json.c */
 json_t *reports_json(const char *where, const struct report *report);
 json_t *reports_json_sums(const struct reports_sums *s);

@@ -23,6 +23,7 @@ static int call_alone(const struct cli *c, const struct config *config, const js
 		      json_t **reply)
 {
 	struct site_opts o = { .config = config };
+	const struct admin_env env = { .config = config };
 	struct site site = { 0 };
 	struct err e = ERR_INIT;
 	char text[256];
@@ -31,7 +32,7 @@ static int call_alone(const struct cli *c, const struct config *config, const js
 	if (site_open(&o, &site, &e) != 0) {
 		return cli_fail(c, "%s", err_str(&e, text, sizeof(text)));
 	}
-	*reply = admin_call(&site, NULL, request);
+	*reply = admin_call(&site, &env, request);
 	site_close(&site);
 	return *reply ? CLI_DONE : cli_fail(c, "out of memory");
 }

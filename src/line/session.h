@@ -52,6 +52,7 @@ struct proto_env {
 	size_t n_hide;
 	/* SMTP: who sent this? dns NULL: nothing is asked. */
 	struct dns *dns;
+	struct tally *tally;   /* what DMARC reports are made of; NULL: nothing is */
 	struct policy *policy; /* smtp/policy.h; NULL: none */
 	bool trust_mark_only;  /* findings are written, nothing follows from them */
 	enum trust_on_fail spf_fail;

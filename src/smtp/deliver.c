@@ -15,6 +15,7 @@
 #include "mime/header.h"
 #include "smtp/intake.h"
 #include "smtp/record.h"
+#include "smtp/report.h"
 #include "smtp/verify.h"
 #include "trust/authres.h"
 
@@ -269,6 +270,7 @@ CO_FN static const char *verify(struct job *j, const struct smtp_intake *in, str
 		verify_field(&v, found, &j->findings);
 		verify_summary(found, &text);
 		smtp_record_verdict(s, found);
+		smtp_report(s, found);
 		conn_log(&s->base.conn, LOG_INFO, "mail.verified", LOG_C("id", j->id),
 			 LOG_S("results", buf_slice(&text)), LOG_S("why", found->why));
 		j->junk = found->action == VERIFY_JUNK;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "imap/imap.h"
+#include "srv/admin_outgoing.h"
 #include "srv/admin_reports.h"
 #include "srv/admin_trace.h"
 #include "srv/ask.h"
@@ -149,6 +150,7 @@ CO_FN static json_t *run_status(struct call *c)
 		      "delivered", (json_int_t)s.delivered);
 	if (o) {
 		json_object_set_new(o, "trace", admin_trace_status(c->site));
+		json_object_set_new(o, "reports", admin_outgoing_status(c->site));
 	}
 	if (o && c->env && c->env->status) {
 		c->env->status(c->env->arg, o);
@@ -228,6 +230,21 @@ CO_FN static json_t *run_reports_next(struct call *c)
 	r = admin_reports_next(c->site, account, (int64_t)since,
 			       json_object_get(c->request, "after"), &data, &c->e);
 	return r == 0 ? answer(data) : store_answer(c, r);
+}
+
+CO_FN static json_t *run_reports_outgoing(struct call *c)
+{
+	uint64_t day = 0;
+	char text[320];
+	json_t *data = NULL;
+
+	if (!number(c, "day", &day) || day > UINT32_MAX) {
+		return refuse("invalid", "day is a number of days since 1970");
+	}
+	if (admin_outgoing(c->site, c->env, (uint32_t)day, member(c, "after"), &data, &c->e) != 0) {
+		return refuse("temporary", err_str(&c->e, text, sizeof(text)));
+	}
+	return answer(data);
 }
 
 /* ---- domains ------------------------------------------------------------ */
@@ -603,6 +620,7 @@ static const struct {
 	{ "status", { NULL, NULL }, run_status },
 	{ "check", { NULL, NULL }, run_check },
 	{ "trace", { "what", NULL }, run_trace },
+	{ "reports.outgoing", { "after", NULL }, run_reports_outgoing },
 	{ "reports.next", { "address", NULL }, run_reports_next },
 	{ "trust.check", { "ip", NULL }, run_ask },
 	{ "dns.lookup", { "name", "type" }, run_ask },

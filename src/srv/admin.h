@@ -15,7 +15,8 @@
  * quota_bytes quota_messages; account.capabilities address [hide show clear]
  * (comma lists of names that IMAP does not announce); account.rename address to; alias.add address
  * targets[]; alias.list; alias.remove address; check; trace what
- * [since limit] (admin_trace.h); reports.next address [since after] (admin_reports.h); trust.check and dns.lookup (ask.h).
+ * [since limit] (admin_trace.h); reports.next address [since after] (admin_reports.h);
+ * reports.outgoing after [day] (admin_outgoing.h); trust.check and dns.lookup (ask.h).
  */
 #ifndef SRV_ADMIN_H
 #define SRV_ADMIN_H

@@ -26,6 +26,7 @@ static int setup(void **state)
 	assert_int_equal(store_open(&so, &site.store, NULL), 0);
 	assert_int_equal(auth_open(&ao, &site.auth, NULL), 0);
 	assert_int_equal(trace_open(&to, &site.trace, NULL), 0);
+	assert_int_equal(tally_open(&(struct tally_opts){ .kv = site.kv }, &site.tally, NULL), 0);
 	return 0;
 }
 

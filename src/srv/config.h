@@ -55,6 +55,7 @@ struct config_tls {
 /* What follows from who sent a message (smtp/verify.h). */
 struct config_trust {
 	bool mark_only; /* dmarc = "mark" */
+	bool dmarc_reports;
 	enum trust_on_fail spf_fail;
 	char **arc_sealers; /* domains, canonical */
 	size_t n_arc_sealers;

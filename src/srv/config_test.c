@@ -72,6 +72,7 @@ static void test_empty_file_is_all_defaults(void **state)
 	assert_int_equal(c->smtp.connections_per_minute, 120);
 	assert_int_equal(c->smtp.n_blocklists, 0);
 	assert_false(c->trust.mark_only);
+	assert_false(c->trust.dmarc_reports);
 	assert_int_equal(c->trust.spf_fail, TRUST_ON_FAIL_JUNK);
 	assert_int_equal(c->trust.n_arc_sealers, 0);
 	assert_int_equal(c->threads, 0);
@@ -102,7 +103,7 @@ static void test_everything_set(void **state)
 		     " hide old { capabilities = {\"AUTH=SCRAM-SHA-256\"} }\n}\n"
 		     "smtp { greylist = 300 first_time_delay = 0 messages_per_minute = 7\n"
 		     " connections_per_minute = 8 blocklists = {BL.example.org} }\n"
-		     "trust { dmarc = mark spf_fail = refuse"
+		     "trust { dmarc = mark spf_fail = refuse dmarc_reports = true"
 		     " arc_sealers = {Lists.Example.ORG, \"b\xc3\xbc.example\"} }\n"
 		     "limits { message_size = \"1G\" recipients = 5\n"
 		     " connections = 10 connections_per_ip = 2 "
@@ -139,6 +140,7 @@ static void test_everything_set(void **state)
 	assert_int_equal(c->smtp.n_blocklists, 1);
 	assert_string_equal(c->smtp.blocklists[0], "bl.example.org");
 	assert_true(c->trust.mark_only);
+	assert_true(c->trust.dmarc_reports);
 	assert_int_equal(c->trust.spf_fail, TRUST_ON_FAIL_REFUSE);
 	assert_int_equal(c->trust.n_arc_sealers, 2);
 	assert_string_equal(c->trust.arc_sealers[0], "lists.example.org");

@@ -12,6 +12,7 @@ static const char *const on_fail[] = {
 };
 
 cfg_opt_t config_trust_opts[] = { CFG_STR("dmarc", "enforce", CFGF_NONE),
+				  CFG_BOOL("dmarc_reports", cfg_false, CFGF_NONE),
 				  CFG_STR("spf_fail", "junk", CFGF_NONE),
 				  CFG_STR_LIST("arc_sealers", NULL, CFGF_NODEFAULT), CFG_END() };
 
@@ -64,6 +65,7 @@ void config_take_trust(struct config *c, cfg_t *cfg)
 	cfg_t *sec = cfg_getsec(cfg, "trust");
 
 	t->mark_only = strcmp(cfg_getstr(sec, "dmarc"), "mark") == 0;
+	t->dmarc_reports = cfg_getbool(sec, "dmarc_reports");
 	t->spf_fail = (enum trust_on_fail)on_fail_of(cfg_getstr(sec, "spf_fail"));
 	t->arc_sealers = config_take_domains(sec, "arc_sealers", &t->n_arc_sealers);
 }

@@ -84,6 +84,8 @@ static void open_site(struct rig *r)
 	assert_int_equal(store_open(&so, &r->site.store, NULL), 0);
 	assert_int_equal(auth_open(&ao, &r->site.auth, NULL), 0);
 	assert_int_equal(trace_open(&to, &r->site.trace, NULL), 0);
+	assert_int_equal(tally_open(&(struct tally_opts){ .kv = r->site.kv }, &r->site.tally, NULL),
+			 0);
 }
 
 static void run(void (*client)(struct rig *r))

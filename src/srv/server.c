@@ -316,6 +316,7 @@ CO_FN static int boot(struct server *s)
 		.store = s->site.store,
 		.auth = s->site.auth,
 		.trace = s->site.trace,
+		.tally = s->site.tally,
 		.dns = s->dns,
 		.cleartext_loopback = o->cleartext_loopback,
 		.share_with_anyone = o->config->share_with_anyone,
@@ -371,6 +372,7 @@ CO_FN static void close_doors(struct server *s)
 	if (left) {
 		log_event(LOG_WARN, "", "server.cut", LOG_I("sessions", left));
 		trace_flush(s->site.trace);
+		tally_flush(s->site.tally);
 		_exit(0);
 	}
 }
@@ -404,6 +406,7 @@ CO_FN static void serve(struct server *s)
 		log_start(s);
 		store_text_start(s->site.store);
 		trace_start(s->site.trace);
+		tally_start(s->site.tally);
 		if (s->o->ready) {
 			s->o->ready(s->o->arg, &s->ports);
 		}

@@ -72,6 +72,7 @@ CO_FN static int open_all(const struct site_opts *o, struct site *s, struct err 
 		.days = o->config->trace.days,
 		.size = o->config->trace.size,
 	};
+	struct tally_opts lo = { .on = o->config->trust.dmarc_reports };
 	int r = private_dir(o->config->data, e);
 
 	if (r != 0) {
@@ -86,11 +87,12 @@ CO_FN static int open_all(const struct site_opts *o, struct site *s, struct err 
 	if (r != 0) {
 		return r;
 	}
-	so.kv = ao.kv = to.kv = s->kv;
+	so.kv = ao.kv = to.kv = lo.kv = s->kv;
 	so.tmp_dir = s->tmp_dir;
 	r = store_open(&so, &s->store, e);
 	r = r ? r : auth_open(&ao, &s->auth, e);
-	return r ? r : trace_open(&to, &s->trace, e);
+	r = r ? r : trace_open(&to, &s->trace, e);
+	return r ? r : tally_open(&lo, &s->tally, e);
 }
 
 int site_open(const struct site_opts *o, struct site *out, struct err *e)
@@ -109,6 +111,7 @@ int site_open(const struct site_opts *o, struct site *out, struct err *e)
 void site_close(struct site *s)
 {
 	co_enter();
+	tally_close(&s->tally);
 	trace_close(&s->trace);
 	auth_close(&s->auth);
 	store_close(&s->store);

@@ -12,6 +12,7 @@
 #include "kv/kv.h"
 #include "srv/config.h"
 #include "store/store.h"
+#include "tally/tally.h"
 #include "trace/trace.h"
 
 struct site {
@@ -19,6 +20,7 @@ struct site {
 	struct store *store;
 	struct auth *auth;
 	struct trace *trace;
+	struct tally *tally;
 	char *tmp_dir;
 };
 

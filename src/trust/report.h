@@ -69,6 +69,14 @@ struct report_dmarc {
 int report_dmarc_parse(struct slice xml, struct arena *a, struct report_dmarc *out,
 		       const char **why);
 
+/*
+ * The document of such a report (RFC 7489 appendix C, elements in the order of
+ * its schema), into out: ASCII, whatever the texts hold; what XML cannot have
+ * becomes "?". What report_dmarc_parse reads of it is what went in. 0, or
+ * out->err.
+ */
+int report_dmarc_make(const struct report_dmarc *d, struct buf *out);
+
 /* ---- TLS ------------------------------------------------------------------ */
 
 struct report_tls_failure {

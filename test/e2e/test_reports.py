@@ -1,14 +1,20 @@
 """DMARC and TLS reports that come by mail: `postrider reports` finds them in the
-mailboxes of an account, shows them, and refuses what is meant to hurt it."""
+mailboxes of an account, shows them, and refuses what is meant to hurt it. And what is
+gathered for reports of our own, with NSD as the DNS."""
 import base64
 import gzip
 import io
 import json
 import pathlib
 import subprocess
+import time
 import zipfile
 
+import pytest
+
 from conftest import ALICE, BIN, BOB, ROOT, message
+from dns_world import Nsd
+from serve import LOOPBACK, Site, talk, v1
 
 CORPUS = ROOT / "test" / "corpus"
 
@@ -144,3 +150,128 @@ def test_files():
     assert code == 1 and "no part of this message" in got["refused"][0]["why"]
     code, got = run(pathlib.Path("/nonexistent"))
     assert code == 1 and "cannot open" in got
+
+
+# -- reports of our own -------------------------------------------------------------
+
+ZONES = {
+    "own.example": """
+@       IN TXT "v=spf1 ip4:192.0.2.1 -all"
+_dmarc  IN TXT "v=DMARC1; p=quarantine; sp=reject; aspf=s; rua=mailto:d@own.example!10m"
+""",
+    "wants.example": """
+_dmarc  IN TXT "v=DMARC1; p=none; rua=mailto:agg@collector.example,mailto:x@quiet.example"
+""",
+    "quiet.example": """
+@       IN TXT "nothing about reports here"
+""",
+    "victim.example": """
+_dmarc  IN TXT "v=DMARC1; p=reject; rua=mailto:x@quiet.example"
+""",
+    "silent.example": """
+_dmarc  IN TXT "v=DMARC1; p=none"
+""",
+    "collector.example": """
+wants.example._report._dmarc IN TXT "v=DMARC1"
+""",
+}
+
+
+def stranger(site, ip, from_, sender, to=ALICE):
+    """A message from that address; the reply to its end."""
+    k = site.dial("smtp")
+    k.sendall(v1(ip))
+    heard = talk(k, "EHLO client.example.org", f"MAIL FROM:<{sender}>", f"RCPT TO:<{to}>", "DATA",
+                 f"From: {from_}\r\nTo: {to}\r\nSubject: x\r\n\r\nx\r\n.", "QUIT")
+    k.close()
+    return heard.splitlines()[-2].decode()
+
+
+def outgoing(site, day=None):
+    return site.ask("reports", "--outgoing", *(["--day", day] if day else []))
+
+
+def today():
+    return time.strftime("%Y-%m-%d", time.gmtime())
+
+
+def test_gathering(tmp_path):
+    with Nsd(tmp_path / "nsd", ZONES) as nsd:
+        s = Site(tmp_path / "s", {"smtp": f"proxy = {LOOPBACK}", "imaps": ""},
+                 [f'dns {{ servers = {{"{nsd.server}"}} trust_anchor = none }}',
+                  "trust { dmarc_reports = true }", "smtp { first_time_delay = 0 }"])
+        try:
+            began = today()
+            assert outgoing(s, began) == []
+            for _ in range(3):
+                assert stranger(s, "192.0.2.1", "a@own.example", "a@own.example")[:3] == "250"
+            assert stranger(s, "198.51.100.9", "a@own.example", "b@bulk.example")[:3] == "250"
+            assert stranger(s, "198.51.100.9", "a@sub.own.example", "")[:3] == "550"
+            assert stranger(s, "2001:db8::9", "a@wants.example", "a@wants.example")[:3] == "250"
+            assert stranger(s, "198.51.100.9", "a@victim.example", "a@wants.example")[:3] == "550"
+            assert stranger(s, "198.51.100.9", "a@silent.example", "a@silent.example")[:3] == "250"
+            assert stranger(s, "198.51.100.9", "a@nothing.example", "a@silent.example")[:3] == "250"
+            got = {r["domain"]: r for r in outgoing(s, began)}
+            if today() != began:
+                pytest.skip("midnight")
+            assert sorted(got) == ["own.example", "victim.example", "wants.example"]
+            assert got["own.example"]["messages"] == 5 and got["own.example"]["rows"] == 3
+            assert got["own.example"]["destinations"] == [
+                {"uri": "mailto:d@own.example!10m", "state": "own"}]
+            assert got["wants.example"]["destinations"] == [
+                {"uri": "mailto:agg@collector.example", "state": "wanted"},
+                {"uri": "mailto:x@quiet.example", "state": "refused"}]
+            # Whoever was not asked gets nothing.
+            assert "xml" not in got["victim.example"]
+            assert "it goes nowhere" in s.cli("reports", "--outgoing", "--day", began).stdout
+
+            # Our own reader of reports, with the name that it would be sent under.
+            r = got["own.example"]
+            assert r["file"] == f"mail.example.test!own.example!{r['begin']}!{r['end']}.xml.gz"
+            (tmp_path / r["file"]).write_bytes(gzip.compress(r["xml"].encode()))
+            d = json.loads(s.cli("reports", "--json", str(tmp_path / r["file"])).stdout)["reports"][0]
+            assert (d["p"], d["sp"], d["aspf"], d["adkim"], d["pct"]) == (
+                "quarantine", "reject", "s", "r", "100")
+            assert d["end"] - d["begin"] == 86399 and d["errors"] == []
+            rows = {(x["source_ip"], x["header_from"]): x for x in d["records"]}
+            good = rows["192.0.2.1", "own.example"]
+            assert (good["count"], good["disposition"], good["spf"], good["dkim"]) == (3, "none", "pass", "fail")
+            assert good["spf_results"] == [{"domain": "own.example", "scope": "mfrom", "result": "pass"}]
+            assert good["envelope_to"] == "example.test" and good["envelope_from"] == "own.example"
+            bad = rows["198.51.100.9", "own.example"]
+            assert (bad["count"], bad["disposition"], bad["spf"]) == (1, "quarantine", "fail")
+            assert rows["198.51.100.9", "sub.own.example"]["disposition"] == "reject"
+            assert rows["198.51.100.9", "sub.own.example"]["spf_results"][0]["scope"] == "helo"
+            assert s.ask("status")["reports"]["messages"] == 7
+
+            # It is there after a restart; without a server nobody can ask the DNS.
+            s.stop()
+            alone = {r["domain"]: r for r in outgoing(s, began)}
+            assert alone["own.example"]["xml"] == r["xml"]
+            assert alone["wants.example"]["destinations"][0]["state"] == "unknown"
+            assert "xml" not in alone["wants.example"]
+            s.start()
+            assert {r["domain"]: r for r in outgoing(s, began)} == got
+            assert outgoing(s) == []  # yesterday
+        finally:
+            s.stop()
+
+
+def test_gathering_is_off_by_default(tmp_path):
+    with Nsd(tmp_path / "nsd", ZONES) as nsd:
+        s = Site(tmp_path / "s", {"smtp": f"proxy = {LOOPBACK}"},
+                 [f'dns {{ servers = {{"{nsd.server}"}} trust_anchor = none }}',
+                  "smtp { first_time_delay = 0 }"])
+        try:
+            assert stranger(s, "192.0.2.1", "a@own.example", "a@own.example")[:3] == "250"
+            assert outgoing(s, today()) == []
+            assert s.ask("status")["reports"] == {"gathered": False, "rows": 0, "messages": 0,
+                                                  "waiting": 0, "dropped": 0}
+            for args in (["--outgoing", "--day", today()], ["--outgoing", "--day", "2h"],
+                         ["--outgoing", ALICE], ["--day", today(), ALICE],
+                         ["--outgoing", "--since", "2h"]):
+                r = subprocess.run([BIN, "--config", str(s.conf), "reports", *args],
+                                   capture_output=True, text=True, timeout=60)
+                assert r.returncode == (1 if args == ["--outgoing", "--day", today()] else 2), r
+        finally:
+            s.stop()
