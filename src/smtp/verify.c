@@ -171,8 +171,8 @@ static const struct dmarc_outcome *strictest(const struct verdict *v)
 /* RFC 8617 7.2.1: did somebody we trust see it pass before it was changed? */
 static bool arc_vouches(const struct proto_env *env, const struct verdict *v)
 {
-	if (v->arc.result != TRUST_PASS ||
-	    slice_ifind(v->arc.reported, S("dmarc=pass")) == SIZE_MAX) {
+	if (v->arc.result != TRUST_PASS || !v->arc.covers_from ||
+	    !authres_says(v->arc.reported, "dmarc", TRUST_PASS)) {
 		return false;
 	}
 	for (size_t i = 0; i < env->n_arc_sealers; i++) {

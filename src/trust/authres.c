@@ -175,6 +175,83 @@ bool authres_claims(struct slice body, struct slice id)
 	return yes;
 }
 
+/* ---- others' results -------------------------------------------------------- */
+
+/* Takes one result off (up to a semicolon that is in no quoted string and no
+ * comment). What never ends in order is nothing. */
+static struct slice next_result(struct slice *s)
+{
+	unsigned depth = 0;
+	bool quoted = false;
+	struct slice out;
+
+	for (size_t i = 0; i < s->n; i++) {
+		char c = s->p[i];
+
+		if (c == '\\' && (quoted || depth)) {
+			i++;
+		} else if (c == '"' && depth == 0) {
+			quoted = !quoted;
+		} else if (!quoted && c == '(') {
+			depth++;
+		} else if (!quoted && c == ')' && depth) {
+			depth--;
+		} else if (!quoted && depth == 0 && c == ';') {
+			out = slice_make(s->p, i);
+			*s = slice_from(*s, i + 1);
+			return out;
+		}
+	}
+	out = quoted || depth ? S("") : *s;
+	*s = S("");
+	return out;
+}
+
+/* Takes a keyword off (2.2); it may be empty. */
+static struct slice take_keyword(struct slice *s)
+{
+	size_t n = 0;
+
+	while (n < s->n && (ascii_isalpha((unsigned char)s->p[n]) ||
+			    ascii_isdigit((unsigned char)s->p[n]) || s->p[n] == '-')) {
+		n++;
+	}
+	struct slice out = slice_make(s->p, n);
+
+	*s = slice_from(*s, n);
+	return out;
+}
+
+/* method [ "/" version ] "=" result, CFWS anywhere between. */
+static bool is_result(struct slice s, const char *method, enum trust_result r)
+{
+	if (!skip_cfws(&s) || !slice_ieq(take_keyword(&s), slice_cstr(method)) || !skip_cfws(&s)) {
+		return false;
+	}
+	if (s.n && s.p[0] == '/') {
+		s = slice_from(s, 1);
+		if (!skip_cfws(&s) || take_keyword(&s).n == 0 || !skip_cfws(&s)) {
+			return false;
+		}
+	}
+	if (s.n == 0 || s.p[0] != '=') {
+		return false;
+	}
+	s = slice_from(s, 1);
+	return skip_cfws(&s) && slice_ieq(take_keyword(&s), slice_cstr(trust_result_name(r)));
+}
+
+bool authres_says(struct slice body, const char *method, enum trust_result r)
+{
+	next_result(&body); /* the authserv-id */
+	while (body.n > 0) {
+		if (is_result(next_result(&body), method, r)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool is_forged(const struct mime_field *f, struct slice id)
 {
 	return slice_ieq(slice_trim(f->name), S("Authentication-Results")) &&

@@ -31,6 +31,14 @@ void authres_end(struct buf *out);
  */
 bool authres_claims(struct slice body, struct slice id);
 /*
+ * Does this field's body (behind "i=N;" of ARC-Authentication-Results, or the
+ * whole of Authentication-Results) give the method this result? Only what
+ * stands where a result stands counts: not what is in values, quoted strings
+ * and comments, which the sender of the message may have chosen.
+ */
+bool authres_says(struct slice body, const char *method, enum trust_result r);
+
+/*
  * The header without Authentication-Results fields that claim to be from id
  * (RFC 8601 5), appended to out; all else byte for byte. How many were left
  * out; 0: nothing was appended, use the header as it is.

@@ -94,6 +94,43 @@ static void claims_are_seen(void **state)
 	}
 }
 
+static const struct {
+	const char *body;
+	bool passes;
+} said[] = {
+	{ "mx.example; spf=fail; dmarc=pass header.from=a", true },
+	{ "mx.example 1; DMARC = Pass (p=none)", true },
+	{ "mx; dmarc/1=pass", true },
+	{ "mx;\r\n\t(c) dmarc (d) / 1 = (e) pass", true },
+	{ "mx; dmarc=pass", true },
+	{ "mx; spf=pass reason=\"x; y\"; dmarc=pass", true },
+	{ "dmarc=pass; spf=fail", false },
+	{ "mx; dmarc=fail", false },
+	{ "mx; dmarc=passed", false },
+	{ "mx; xdmarc=pass", false },
+	{ "mx; spf=fail smtp.mailfrom=dmarc=pass@evil.example", false },
+	{ "mx; spf=fail smtp.mailfrom=\"x; dmarc=pass\"", false },
+	{ "mx; spf=fail smtp.mailfrom=\"x\\\"; dmarc=pass\"", false },
+	{ "mx; spf=fail (x; dmarc=pass)", false },
+	{ "mx; spf=fail (x (y); dmarc=pass)", false },
+	{ "mx; spf=fail \"; dmarc=pass", false },
+	{ "mx; spf=fail (; dmarc=pass", false },
+	{ "mx", false },
+	{ "", false },
+};
+
+static void results_stand_in_their_place(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		bool passes = authres_says(slice_cstr(said[i].body), "dmarc", TRUST_PASS);
+
+		if (passes != said[i].passes) {
+			fail_msg("%s: %d", said[i].body, passes);
+		}
+	}
+}
+
 static void forged_ones_go(void **state)
 {
 	struct buf b = BUF_INIT(4096);
@@ -122,6 +159,7 @@ int main(void)
 		cmocka_unit_test(fields_are_written),
 		cmocka_unit_test(values_stay_values),
 		cmocka_unit_test(claims_are_seen),
+		cmocka_unit_test(results_stand_in_their_place),
 		cmocka_unit_test(forged_ones_go),
 	};
 
