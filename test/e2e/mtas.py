@@ -141,8 +141,7 @@ class Postfix(Mta):
             "queue_directory": "/var/spool/postfix", "data_directory": "/var/lib/postfix",
             "daemon_directory": f"{lib}/sbin", "command_directory": f"{self.root}/usr/sbin",
             "shlib_directory": lib, "meta_directory": etc, "mail_owner": "postfix",
-            "setgid_group": "postdrop", "sendmail_path": f"{self.root}/usr/sbin/sendmail",
-            "mailq_path": "/nonexistent", "newaliases_path": "/nonexistent", "alias_maps": "",
+            "setgid_group": "postdrop", "alias_maps": "",
             "import_environment": f"MAIL_CONFIG TZ LANG=C LD_LIBRARY_PATH={lib}",
             "inet_interfaces": "loopback-only", "inet_protocols": "ipv4", "smtp_bind_address": "127.0.0.1",
             "mynetworks": "127.0.0.0/8", "smtpd_relay_restrictions": "permit_mynetworks, reject",
@@ -167,8 +166,6 @@ class Postfix(Mta):
             ("retry", "-", "error"), ("proxymap", "-", "proxymap"), ("anvil", 1, "anvil"),
             ("scache", 1, "scache"), ("tlsmgr", 1, "tlsmgr"))]
         conf.joinpath("master.cf").write_text("\n".join(lines) + "\n")
-        for name in ("postfix-files", "postfix-script", "post-install"):
-            conf.joinpath(name).write_bytes((self.root / "etc/postfix" / name).read_bytes())
         (self.dir / "lib/postfix").mkdir()
         os.chown(self.dir / "lib/postfix", 20001, 20001)
         for name in ("active bounce corrupt defer deferred flush hold incoming private saved trace public "

@@ -13,6 +13,7 @@ import authres
 import dkim
 import pytest
 
+from conftest import need, run
 from dns_world import Nsd
 from mtas import Postfix
 from serve import ALICE, BOB, LOOPBACK, SMTP, Forwarder, Site, inbox
@@ -62,9 +63,9 @@ def nsd(tmp_path_factory, world):
         yield n
 
 
-def receiving(dir_, nsd, *settings, smtp="smtp { first_time_delay = 0 }"):
-    return Site(dir_, {"smtp": f"proxy = {LOOPBACK}", "imaps": ""},
-                [f'dns {{ servers = {{"{nsd.server}"}} trust_anchor = "none" timeout = 5 }}', smtp, *settings])
+def receiving(dir_, nsd, *settings, smtp="smtp { first_time_delay = 0 }", timeout=10):
+    return Site(dir_, {"smtp": f"proxy = {LOOPBACK} xclient = {LOOPBACK}", "imaps": ""},
+                [f'dns {{ servers = {{"{nsd.server}"}} trust_anchor = "none" timeout = {timeout} }}', smtp, *settings])
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,25 @@ def test_the_machine_itself_is_not_asked(site):
     assert bring(site, "127.0.0.1", "x@attack.example", m)[0] == 250
     got = [x for x in inbox(site, ALICE) if m in x]
     assert len(got) == 1 and b"Authentication-Results" not in got[0]
+
+
+def test_swaks_for_others(site, tmp_path):
+    """By the PROXY protocol and by XCLIENT: the client that they name is the one who is asked about."""
+    need("swaks")
+    for i, (source, more, then) in enumerate((
+            (FORGER, [], "550 5.7.1 DMARC"), (HONEST, [], "250 2.0.0 OK"),
+            ("127.0.0.1", ["--xclient", f"ADDR={FORGER}"], "550 5.7.1 DMARC"),
+            ("127.0.0.1", ["--xclient", f"ADDR={HONEST} NAME=mx.example.org"], "250 2.0.0 OK"),
+            (FORGER, ["--xclient", f"ADDR={HONEST}", "--xclient-optional"], "550 5.7.1 DMARC"))):
+        m = letter("joe@example.org", f"swaks for others {i}")
+        (tmp_path / "m").write_bytes(m)
+        r = run("swaks", "--server", "127.0.0.1", "--port", site.ports["smtp"], "--ehlo", "mx.example.org",
+                "--from", "joe@example.org", "--to", ALICE, "--data", f"@{tmp_path}/m", "--proxy-version", 1,
+                "--proxy-family", "TCP4", "--proxy-source", source, "--proxy-source-port", 4711,
+                "--proxy-dest", "127.0.0.1", "--proxy-dest-port", 25, *more, check=False)
+        assert then in r.stdout.decode(), (source, more, r.stdout[-2000:], r.stderr)
+        if then.startswith("250"):
+            assert said(find(site, m)[1], "spf") == ["pass", "pass"]
 
 
 # ---- DKIM ------------------------------------------------------------------------------------------
@@ -380,7 +400,7 @@ def test_what_cannot_be_looked_up(site):
 def test_dns_is_down(tmp_path, nsd):
     """Who has no answers takes the mail, says so, and is the old one when the DNS is back."""
     with Nsd(tmp_path / "nsd", nsd.zones) as own:
-        s = receiving(tmp_path / "site", own)
+        s = receiving(tmp_path / "site", own, timeout=1)
         s.clients = {}
         try:
             own.stop()
