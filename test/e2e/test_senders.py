@@ -215,7 +215,7 @@ def test_postfix_delivers_over_lmtp(site, postfix):
 
 
 def test_opensmtpd(site, tmp_path):
-    """Relays under TLS; bounces what we refuse; tries again what we put off."""
+    """Relays under TLS, 8 bit and big; bounces what we refuse."""
     with Opensmtpd(tmp_path / "opensmtpd").serve(site.ports["smtp"]) as o:
         eight = "grüße\r\n.\r\n..\r\n".encode()
         big = big_body()
@@ -234,7 +234,7 @@ def test_opensmtpd(site, tmp_path):
 
 
 def test_exim_sends_bdat(site, tmp_path):
-    """CHUNKING from a client that uses it by default; what is refused at RCPT or at the end it understands."""
+    """CHUNKING from a client that uses it by default; bounces what we refuse."""
     with Exim(tmp_path / "exim").serve(site.ports["smtp"]) as e:
         eight, big = "grüße\r\n.\r\n..\r\n.x\r\n".encode(), big_body()
         with e.smtp() as c:
