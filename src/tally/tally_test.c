@@ -165,7 +165,7 @@ static void test_facts(void **state)
 static void test_long(void **state)
 {
 	struct bench *b = *state;
-	char text[4000];
+	static char text[4000];
 	struct report_row row = row_from("1"), *r;
 
 	memset(text, 'x', sizeof(text));
