@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pathlib
+import smtplib
 import subprocess
 import time
 import zipfile
@@ -187,6 +188,15 @@ def stranger(site, ip, from_, sender, to=ALICE):
     return heard.splitlines()[-2].decode()
 
 
+def bring(site, data):
+    """A whole message of somebody's, as octets."""
+    with smtplib.SMTP() as c:
+        c.sock = site.dial("smtp")
+        c.sock.sendall(v1("192.0.2.1"))
+        assert c.getreply()[0] == 220
+        c.sendmail("a@own.example", [ALICE], data)
+
+
 def outgoing(site, day=None):
     return site.ask("reports", "--outgoing", *(["--day", day] if day else []))
 
@@ -258,6 +268,7 @@ def test_gathering(tmp_path):
 
 
 def test_gathering_is_off_by_default(tmp_path):
+    """Then there is nothing to show. And a command without a server reads mail itself."""
     with Nsd(tmp_path / "nsd", ZONES) as nsd:
         s = Site(tmp_path / "s", {"smtp": f"proxy = {LOOPBACK}"},
                  [f'dns {{ servers = {{"{nsd.server}"}} trust_anchor = none }}',
@@ -273,5 +284,11 @@ def test_gathering_is_off_by_default(tmp_path):
                 r = subprocess.run([BIN, "--config", str(s.conf), "reports", *args],
                                    capture_output=True, text=True, timeout=60)
                 assert r.returncode == (1 if args == ["--outgoing", "--day", today()] else 2), r
+            bring(s, sample("open/zip.eml"))
+            served = s.ask("reports", ALICE)
+            assert [r["org_name"] for r in served["reports"]] == ["Window Mail"]
+            s.stop()
+            assert s.ask("reports", ALICE) == served
+            s.start()
         finally:
             s.stop()

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "smtp/smtp.h"
 #include "store/metadata.h"
 #include "store/text.h"
+#include "tally/tally.h"
 #include "trace/trace.h"
 
 #define NOW INT64_C(1767323045) /* Fri, 02 Jan 2026 03:04:05 +0000 */
@@ -28,6 +30,7 @@ struct rig {
 	struct store *store;
 	struct auth *auth;
 	struct trace *trace;
+	struct tally *tally;
 	struct proto_env env;
 	struct store_account *locked[RIG_ACCOUNTS];
 	struct client_hide hide;
@@ -119,6 +122,7 @@ struct rig *rig_new_on(struct co_loop **loops, size_t n)
 	struct store_opts so = { .tmp_dir = "/tmp", .loops = loops, .n_loops = n };
 	struct auth_opts ao = { .argon_memory_kib = 8, .argon_passes = 1, .no_delays = true };
 	struct trace_opts to = { .days = 30 };
+	struct tally_opts lo = { .on = true };
 
 	assert(!current);
 	hush();
@@ -134,15 +138,17 @@ struct rig *rig_new_on(struct co_loop **loops, size_t n)
 	r->kv->ops = &r->ops;
 	so.kv = r->kv;
 	ao.kv = r->kv;
-	to.kv = r->kv;
+	to.kv = lo.kv = r->kv;
 	MUST(store_open(&so, &r->store, &e));
 	MUST(auth_open(&ao, &r->auth, &e));
 	MUST(trace_open(&to, &r->trace, &e));
+	MUST(tally_open(&lo, &r->tally, &e));
 	r->env = (struct proto_env){ .hostname = "mx.example.test",
 				     .admin_contact = "mailto:postmaster@example.test",
 				     .store = r->store,
 				     .auth = r->auth,
 				     .trace = r->trace,
+				     .tally = r->tally,
 				     .cleartext_loopback = true,
 				     .stopping = is_stopping,
 				     .stopping_arg = r };
@@ -163,6 +169,7 @@ void rig_free(struct rig **rp)
 	if (r) {
 		rig_trust_fini(&r->trust);
 		co_enter();
+		tally_close(&r->tally);
 		trace_close(&r->trace);
 		store_close(&r->store);
 		auth_close(&r->auth);
@@ -434,6 +441,47 @@ CO_FN static int do_traced(struct rig *r, struct slice what, struct slice text)
 	return found == (text.n > 0) ? 0 : -EINVAL;
 }
 
+static void put_row(const struct report_row *row, struct buf *out)
+{
+	buf_printf(out,
+		   "%" PRIu64 " %.*s %.*s spf=%.*s dkim=%.*s from=%.*s envelope=%.*s>%.*s "
+		   "why=%.*s\n",
+		   row->count, SLICE_ARG(row->source), SLICE_ARG(row->disposition),
+		   SLICE_ARG(row->spf), SLICE_ARG(row->dkim), SLICE_ARG(row->header_from),
+		   SLICE_ARG(row->envelope_from), SLICE_ARG(row->envelope_to),
+		   SLICE_ARG(row->reasons ? row->reasons->type : S("")));
+	for (const struct report_auth *a = row->spf_results; a; a = a->next) {
+		buf_printf(out, "%.*s %.*s %.*s\n", SLICE_ARG(a->domain), SLICE_ARG(a->scope),
+			   SLICE_ARG(a->result));
+	}
+}
+
+/* reported DOMAIN TEXT: today's rows for reports about this domain have the text
+ * in them; no TEXT: there are none. */
+CO_FN static int do_reported(struct rig *r, struct slice domain, struct slice text)
+{
+	struct buf all = BUF_INIT(1u << 20);
+	struct report_row *row = NULL;
+	struct err e = ERR_INIT;
+	struct arena a;
+	size_t n = 0;
+	bool more, found;
+
+	arena_init(&a, 1u << 20);
+	MUST(tally_flush(r->tally));
+	MUST(tally_rows(r->tally, (uint32_t)(NOW / 86400), domain, &a, &row, &n, &more));
+	for (; row; row = row->next) {
+		put_row(row, &all);
+	}
+	found = slice_find(buf_slice(&all), text) != SIZE_MAX;
+	if (n > 0 && !found) {
+		fprintf(stderr, "reported: %.*s\n", SLICE_ARG(buf_slice(&all)));
+	}
+	buf_fini(&all);
+	arena_fini(&a);
+	return (text.n ? found : n == 0) ? 0 : -EINVAL;
+}
+
 /* quota NAME BYTES [MESSAGES] */
 CO_FN static int do_quota(struct rig *r, int who, struct slice args)
 {
@@ -591,6 +639,9 @@ int rig_do(struct rig *r, struct slice what)
 	}
 	if (slice_eq(verb, S("traced"))) {
 		return do_traced(r, arg, what);
+	}
+	if (slice_eq(verb, S("reported"))) {
+		return do_reported(r, arg, what);
 	}
 	if (slice_eq(verb, S("alias"))) {
 		return do_alias(r, arg, what);
