@@ -286,6 +286,10 @@ def test_arc(site, world):
     assert got.count(b"Authentication-Results: sealer.example") >= 1
     for bad in (sealed(world, "list.example", letter("joe@example.org")),
                 sealed(world, "sealer.example", letter("joe@example.org"), "dmarc=fail header.from=example.org"),
+                sealed(world, "sealer.example", letter("joe@example.org"),
+                       'dmarc=fail reason="dmarc=pass" header.from=example.org'),
+                sealed(world, "sealer.example", letter("joe@example.org"),
+                       'spf=none smtp.mailfrom="x; dmarc=pass header.from=example.org"@x.example; dmarc=fail'),
                 sealed(world, "sealer.example", letter("joe@example.org")).replace(b"Hi.", b"Ho."),
                 sealed(world, "sealer.example", letter("joe@example.org")).replace(b"cv=none", b"cv=pass")):
         code, text = go(bad)

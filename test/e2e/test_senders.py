@@ -60,6 +60,13 @@ def big_body():
     return b".leading dot\r\n" + line * (BIG // len(line)) + b".\r\n..\r\n"
 
 
+def fill(s, user):
+    """No room for a small message, until the quota is lifted."""
+    with smtplib.SMTP("127.0.0.1", s.ports["smtp"], timeout=60) as c:
+        c.sendmail("sender@sender.test", [user], mail("first", (b"x" * 70 + b"\r\n") * 50))
+    s.cli("account", "quota", user, "4000")
+
+
 # ---- programs and libraries --------------------------------------------------------------------
 
 
@@ -180,13 +187,11 @@ def test_postfix_brings_300_recipients_in_one_go(site, postfix):
 
 def test_postfix_tries_again(site, postfix):
     """A full mailbox is a temporary failure to it; once there is room, the message comes."""
-    with smtplib.SMTP("127.0.0.1", site.ports["smtp"], timeout=60) as c:
-        c.sendmail("sender@sender.test", [DAVE], mail("first", b"x" * 900 + b"\r\n"))
-    site.cli("account", "quota", DAVE, "1500")
+    fill(site, DAVE)
     with postfix.smtp() as c:
         c.sendmail("sender@sender.test", [DAVE], mail("postfix later", b"y" * 500 + b"\r\n", to=DAVE))
     postfix.wait(r"452 4\.2\.2")
-    assert subjects(inbox(site, DAVE)) == ["first"]
+    assert "postfix later" not in subjects(inbox(site, DAVE))
     site.cli("account", "quota", DAVE, "none")
     one(site, DAVE, "postfix later")
 
@@ -234,18 +239,24 @@ def test_opensmtpd(site, tmp_path):
 
 
 def test_exim_sends_bdat(site, tmp_path):
-    """CHUNKING from a client that uses it by default; bounces what we refuse."""
+    """CHUNKING from a client that uses it by default; bounces what we refuse, brings later what we put off."""
+    fill(site, DAVE)
     with Exim(tmp_path / "exim").serve(site.ports["smtp"]) as e:
         eight, big = "grüße\r\n.\r\n..\r\n.x\r\n".encode(), big_body()
         with e.smtp() as c:
             c.sendmail("sender@sender.test", [ALICE, BOB], mail("exim eight", eight), ["BODY=8BITMIME"])
             c.sendmail("sender@sender.test", [CAROL], mail("exim big", big))
             c.sendmail(BOB, ["nobody@example.test"], mail("exim nobody"))
+            c.sendmail("sender@sender.test", [DAVE], mail("exim later", b"y" * 500 + b"\r\n"))
         got = one(site, ALICE, "exim eight")
         assert split(got)[1] == eight and b"with ESMTPS" in got
         assert split(one(site, BOB, "exim eight"))[1] == eight
         assert split(one(site, CAROL, "exim big"))[1] == big
         # the K says that it went as chunks
         e.wait(r"=> alice@example\.test .* K C=\"250")
+        e.wait(r"== dave@example\.test .* 452 4\.2\.2")
+        assert "exim later" not in subjects(inbox(site, DAVE))
+        site.cli("account", "quota", DAVE, "none")
+        one(site, DAVE, "exim later")
         bounce = one(site, BOB, "Mail delivery failed: returning message to sender")
         assert bounce.startswith(b"Return-Path: <>\r\n") and b"550 5.1.1" in bounce
