@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/utf8.h"
 #include "cli/since.h"
 
 #define WHERE_MAX 600
@@ -108,15 +109,18 @@ static int from_files(struct reports *r)
 
 	for (int i = 0; i < r->c->argc; i++) {
 		const char *path = r->c->argv[i];
+		/* JSON has no other names. */
+		const char *where =
+			utf8_valid(slice_cstr(path)) ? path : "(a name that is no UTF-8)";
 		struct buf data = BUF_INIT(REPORT_XML_MAX + READ_STEP);
 		int e = read_file(r->c, path, &data);
 
 		if (e != CLI_DONE) {
 			result = e;
 		} else if (!is_message(buf_slice(&data))) {
-			take(r, path, NULL, buf_slice(&data));
-		} else if (take_message(r, path, buf_slice(&data)) == 0) {
-			refuse(r, path, "no part of this message says that it is a report");
+			take(r, where, NULL, buf_slice(&data));
+		} else if (take_message(r, where, buf_slice(&data)) == 0) {
+			refuse(r, where, "no part of this message says that it is a report");
 		}
 		buf_fini(&data);
 	}

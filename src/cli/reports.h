@@ -9,7 +9,9 @@
 #include "cli/cli.h"
 #include "trust/report.h"
 
-#define REPORTS_KEPT_MAX 20000 /* reports in one JSON answer */
+/* Of one JSON answer; what is more is counted, and "cut" says so. */
+#define REPORTS_KEPT_MAX 20000
+#define REPORTS_ROWS_MAX 1000000
 
 struct reports_sums {
 	uint64_t dmarc, tls; /* reports */
@@ -33,6 +35,8 @@ struct reports {
 	json_t *list;	 /* --json */
 	json_t *refused; /* [{"where", "why"}] */
 	uint64_t shown;
+	uint64_t rows; /* in the list */
+	bool cut;      /* something had no room there */
 };
 
 /* Shows one, or keeps it for JSON, and counts it. where: which message. */

@@ -212,6 +212,34 @@ static bool is_new(struct reports *r, const struct report *p)
 	return fresh;
 }
 
+static uint64_t rows_of(const struct report *report)
+{
+	uint64_t n = 0;
+
+	if (report->kind == REPORT_DMARC) {
+		return report->dmarc.n_rows;
+	}
+	for (const struct report_tls_policy *p = report->tls.policies; p; p = p->next) {
+		n++;
+		for (const struct report_tls_failure *f = p->details; f; f = f->next) {
+			n++;
+		}
+	}
+	return n;
+}
+
+static void keep(struct reports *r, const char *where, const struct report *report)
+{
+	uint64_t rows = rows_of(report);
+
+	if (json_array_size(r->list) >= REPORTS_KEPT_MAX || r->rows + rows > REPORTS_ROWS_MAX) {
+		r->cut = true;
+		return;
+	}
+	r->rows += rows;
+	json_array_append_new(r->list, reports_json(where, report));
+}
+
 void reports_show(struct reports *r, const char *where, const struct report *report)
 {
 	if (!is_wanted(r, report)) {
@@ -224,9 +252,7 @@ void reports_show(struct reports *r, const char *where, const struct report *rep
 	r->shown++;
 	reports_count(&r->sums, report);
 	if (r->c->json) {
-		if (json_array_size(r->list) < REPORTS_KEPT_MAX) {
-			json_array_append_new(r->list, reports_json(where, report));
-		}
+		keep(r, where, report);
 	} else if (report->kind == REPORT_DMARC) {
 		put_dmarc(where, &report->dmarc);
 	} else {
@@ -257,8 +283,8 @@ void reports_finish(struct reports *r)
 		reports_advise(&r->sums);
 		return;
 	}
-	all = json_pack("{s:O, s:O, s:o}", "reports", r->list, "refused", r->refused, "totals",
-			reports_json_sums(&r->sums));
+	all = json_pack("{s:O, s:O, s:o, s:b}", "reports", r->list, "refused", r->refused, "totals",
+			reports_json_sums(&r->sums), "cut", (int)r->cut);
 	json_dumpf(all, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	putchar('\n');
 	json_decref(all);

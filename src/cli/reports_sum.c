@@ -146,7 +146,8 @@ static void advise_tls(const struct reports_sums *s)
 	const char *type;
 	json_t *n;
 
-	printf("TLS: %" PRIu64 " reports, %" PRIu64 " sessions succeeded, %" PRIu64 " failed\n",
+	printf("TLS: reports: %" PRIu64 ", sessions that succeeded: %" PRIu64
+	       ", that failed: %" PRIu64 "\n",
 	       s->tls, s->successes, s->failures);
 	json_object_foreach(s->tls_types, type, n)
 	{
@@ -164,8 +165,8 @@ static void advise_tls(const struct reports_sums *s)
 
 static void advise_dmarc(const struct reports_sums *s)
 {
-	printf("DMARC: %" PRIu64 " reports, %" PRIu64 " messages, %" PRIu64 " passed, %" PRIu64
-	       " quarantined, %" PRIu64 " rejected\n",
+	printf("DMARC: reports: %" PRIu64 ", messages: %" PRIu64 ", passed: %" PRIu64
+	       ", quarantined: %" PRIu64 ", rejected: %" PRIu64 "\n",
 	       s->dmarc, s->messages, s->passed, s->quarantined, s->rejected);
 	if (s->forged_or_unknown) {
 		printf("  %" PRIu64 " failed and nothing about them passed: if the sources are "

@@ -5,6 +5,7 @@ import base64
 import gzip
 import io
 import json
+import os
 import pathlib
 import smtplib
 import subprocess
@@ -49,7 +50,7 @@ def test_reports(fresh):
     assert "DMARC: big.example about example.test, 2026-01-01 00:00 to 2026-01-01 23:59 UTC" in r.stdout
     row = next(l for l in r.stdout.splitlines() if l.startswith("  192.0.2.25"))
     assert row.split() == ["192.0.2.25", "42", "none", "aligned", "aligned", "example.test"]
-    assert "1 reports, 45 messages, 42 passed, 3 quarantined" in r.stdout
+    assert "reports: 1, messages: 45, passed: 42, quarantined: 3, rejected: 0" in r.stdout
     assert r.stderr == ""  # progress is for terminals
 
     # A zip, a multipart/report about TLS, and things that are none.
@@ -133,7 +134,7 @@ def test_large(fresh):
     assert got["totals"]["messages"] == 3000 * 42 and got["totals"]["passed"] == 3000 * 42
 
 
-def test_files():
+def test_files(tmp_path):
     """Without a server: messages and bare reports."""
     def run(*names):
         r = subprocess.run([BIN, "reports", "--json", *[str(n) for n in names]],
@@ -149,6 +150,11 @@ def test_files():
     assert got["refused"][0]["why"] == "the zip holds not just one file"
     code, got = run(d / "about.eml")
     assert code == 1 and "no part of this message" in got["refused"][0]["why"]
+    odd = os.fsencode(tmp_path) + b"/\xff.gz"
+    with open(odd, "wb") as f:
+        f.write(sample("open/bomb.gz"))
+    code, got = run(os.fsdecode(odd))
+    assert code == 1 and got["refused"][0]["where"] == "(a name that is no UTF-8)"
     code, got = run(pathlib.Path("/nonexistent"))
     assert code == 1 and "cannot open" in got
 
