@@ -62,9 +62,10 @@ bool tally_wanted(const struct tally *t)
 static struct tally_pending *pending_new(struct slice key, size_t domain_n, struct slice record)
 {
 	struct tally_pending *p = malloc(sizeof(*p) + key.n + record.n);
-	char *at = (char *)(p + 1);
 
 	if (p) {
+		char *at = (char *)(p + 1);
+
 		memcpy(at, key.p, key.n);
 		memcpy(at + key.n, record.p, record.n);
 		*p = (struct tally_pending){
