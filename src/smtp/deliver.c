@@ -250,8 +250,8 @@ const char *smtp_deliver(struct smtp_session *s, struct smtp_intake *in, char *t
 	j->s = s;
 	j->spool = in->spool;
 	j->head = in->head;
-	buf_init(&j->front, SMTP_HEADER_MAX + SMTP_TRACE_MAX + SMTP_FINDINGS_MAX);
-	buf_init(&j->findings, SMTP_FINDINGS_MAX);
+	buf_init(&j->front, SMTP_HEADER_MAX + SMTP_TRACE_MAX + VERIFY_FIELD_MAX);
+	buf_init(&j->findings, VERIFY_FIELD_MAX);
 	snprintf(j->id, sizeof(j->id), "%s", s->tx->id);
 	no = deliver(j, in);
 	smtp_record_front(s, buf_slice(&j->front));

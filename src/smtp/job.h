@@ -8,7 +8,6 @@
 #include "smtp/intake.h"
 #include "smtp/verify.h"
 
-#define SMTP_FINDINGS_MAX 16384 /* of one Authentication-Results field */
 #define SMTP_NO_ROOM "452 4.3.1 no room for mail now, try again later"
 #define SMTP_NOT_NOW "451 4.3.0 cannot take mail now, try again later"
 

@@ -99,7 +99,7 @@ CO_FN static const char *convert(struct smtp_job *j, const struct smtp_intake *i
 	j->head = (struct smtp_header){ 0 };
 	r = spool_new(dir ? dir : "/tmp", store_message_max(store), &j->converted);
 	r = r ? r : mime_binary_write(&b, &j->err);
-	j->spool = j->converted;
+	j->spool = j->converted ? j->converted : j->spool;
 	switch (r) {
 	case 0:
 		return j->head.too_big ? "552 5.3.4 message header too big" : NULL;
@@ -121,12 +121,14 @@ CO_FN static const char *convert(struct smtp_job *j, const struct smtp_intake *i
 CO_FN static int owns_all(struct smtp_session *s, struct slice body)
 {
 	struct buf spec = BUF_INIT(1024);
+	bool any = slice_trim(body).n == 0; /* nothing is nobody's */
 	struct arena arena;
 	int r = 1;
 
 	arena_init(&arena, 256 * 1024);
 	for (struct mime_addr *a = mime_addr_parse(body, &arena); a && r == 1; a = a->next) {
 		if (a->mailbox.p && a->host.p) {
+			any = true;
 			buf_reset(&spec);
 			mime_addr_spec(a, &spec);
 			r = spec.err
@@ -134,8 +136,8 @@ CO_FN static int owns_all(struct smtp_session *s, struct slice body)
 				    : auth_owns(s->base.env->auth, s->id.account, buf_slice(&spec));
 		}
 	}
-	if (arena_err(&arena)) {
-		r = 0;
+	if (arena_err(&arena) || !any) {
+		r = r < 0 ? r : 0; /* too many, or a group of nobody */
 	}
 	arena_fini(&arena);
 	buf_fini(&spec);
@@ -245,7 +247,7 @@ CO_FN static const char *verify(struct smtp_job *j, const struct smtp_intake *in
 		conn_log(&s->base.conn, LOG_INFO, "mail.verified", LOG_C("id", j->id),
 			 LOG_S("results", buf_slice(&text)), LOG_S("why", found->why));
 		j->junk = found->action == VERIFY_JUNK;
-		no = NULL;
+		no = j->findings.err ? SMTP_NOT_NOW : NULL;
 		if (found->action == VERIFY_REFUSE) {
 			memcpy(j->reply, found->reply, sizeof(j->reply));
 			no = j->reply;

@@ -18,12 +18,17 @@ static const struct {
 	struct slice code;
 	const char *limit;
 } limits[] = {
-	{ S("452 4.5.3"), "recipients" },   { S("552 5.3.4"), "message_size" },
-	{ S("421 4.3.4"), "message_size" }, { S("452 4.2.2"), "quota" },
-	{ S("552 5.2.2"), "quota" },	    { S("452 4.3.1"), "disk" },
-	{ S("554 5.4.6"), "hops" },	    { S("421 4.4.2"), "time" },
-	{ S("421 4.7.0"), "session" },	    { S("450 4.7.1"), "rate" },
-	{ S("451 4.7.1"), "greylist" },
+	{ S("452 4.5.3"), "recipients" },
+	{ S("552 5.3.4"), "message_size" },
+	{ S("421 4.3.4"), "message_size" },
+	{ S("452 4.2.2"), "quota" },
+	{ S("552 5.2.2"), "quota" },
+	{ S("452 4.3.1"), "disk" },
+	{ S("554 5.4.6"), "hops" },
+	{ S("421 4.4.2"), "time" },
+	{ S("421 4.7.0"), "session" },
+	{ S("450 4.7.1"), "rate" },
+	{ S("451 4.7.1 greylisted"), "greylist" },
 };
 
 enum outcome { ACCEPTED, REFUSED, ABANDONED, BROKEN_OFF, CUT };

@@ -100,8 +100,15 @@ CO_FN static int ask_signatures(const struct verify_in *in, int64_t deadline, st
 	return r;
 }
 
-CO_FN static int ask_dmarc(const struct verify_in *in, int64_t deadline, struct verdict *v)
+/*
+ * In time of its own: who sends a message also writes the names that were asked
+ * for before, and servers of his could take all the time there is, so that no
+ * policy would ever be found.
+ */
+CO_FN static int ask_dmarc(const struct verify_in *in, struct verdict *v)
 {
+	int64_t deadline = clock_in_ms(VERIFY_POLICY_TIMEOUT_MS);
+
 	v->from = dmarc_authors(in->header, &v->arena, &v->authors);
 	if (v->from != DMARC_FROM_OK) {
 		return 0;
@@ -148,6 +155,21 @@ static bool judge_from(struct verdict *v)
 	return false;
 }
 
+/* The policy is to reject, and an answer that might have aligned is missing. */
+static bool must_wait(const struct dmarc_outcome *o)
+{
+	return o->result == TRUST_TEMPERROR && o->published == DMARC_REJECT;
+}
+
+static unsigned strictness(const struct dmarc_outcome *o)
+{
+	unsigned rank = o->disposition;
+
+	/* Between quarantine and reject: nothing is taken before it is known. */
+	rank = rank == DMARC_REJECT ? 4 : must_wait(o) ? 3 : rank;
+	return 2 * rank + (o->result != TRUST_PASS);
+}
+
 /* The strictest of all authors; NULL: nobody published anything. */
 static const struct dmarc_outcome *strictest(const struct verdict *v)
 {
@@ -156,23 +178,29 @@ static const struct dmarc_outcome *strictest(const struct verdict *v)
 	for (size_t i = 0; i < v->authors.n; i++) {
 		const struct dmarc_outcome *o = &v->dmarc[i];
 
-		if (o->result == TRUST_NONE) {
-			continue;
-		}
-		if (!worst || o->disposition > worst->disposition ||
-		    (o->disposition == worst->disposition && o->result != TRUST_PASS &&
-		     worst->result == TRUST_PASS)) {
+		if (o->result != TRUST_NONE && (!worst || strictness(o) > strictness(worst))) {
 			worst = o;
 		}
 	}
 	return worst;
 }
 
+/* One author's pass says nothing of another's. */
+static bool reports_another(const struct verdict *v)
+{
+	for (enum trust_result r = TRUST_NONE; r <= TRUST_PERMERROR; r++) {
+		if (r != TRUST_PASS && authres_says(v->arc.reported, "dmarc", r)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* RFC 8617 7.2.1: did somebody we trust see it pass before it was changed? */
 static bool arc_vouches(const struct proto_env *env, const struct verdict *v)
 {
 	if (v->arc.result != TRUST_PASS || !v->arc.covers_from ||
-	    !authres_says(v->arc.reported, "dmarc", TRUST_PASS)) {
+	    !authres_says(v->arc.reported, "dmarc", TRUST_PASS) || reports_another(v)) {
 		return false;
 	}
 	for (size_t i = 0; i < env->n_arc_sealers; i++) {
@@ -211,7 +239,7 @@ static void judge_spf(const struct proto_env *env, struct verdict *v)
 
 static void judge_dmarc(struct verdict *v, const struct dmarc_outcome *o)
 {
-	if (o->result == TRUST_TEMPERROR && o->published == DMARC_REJECT) {
+	if (must_wait(o)) {
 		refuse(v, "451 4.7.1",
 		       arena_printf(&v->arena,
 				    "DMARC: cannot find out now what %.*s says, try again later",
@@ -247,7 +275,7 @@ static void judge(const struct proto_env *env, struct verdict *v)
 
 int verify_message(const struct verify_in *in, struct verdict *v, struct err *e)
 {
-	int64_t deadline = clock_in_ms(VERIFY_TIMEOUT_MS);
+	int64_t deadline = clock_in_ms(in->timeout_ms ? in->timeout_ms : VERIFY_TIMEOUT_MS);
 	int r;
 
 	*v = (struct verdict){ 0 };
@@ -260,7 +288,7 @@ int verify_message(const struct verify_in *in, struct verdict *v, struct err *e)
 		r = ask_signatures(in, deadline, v, e);
 	}
 	if (r == 0) {
-		r = ask_dmarc(in, deadline, v);
+		r = ask_dmarc(in, v);
 	}
 	if (r == 0) {
 		judge(in->env, v);

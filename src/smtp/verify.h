@@ -15,8 +15,10 @@
 
 struct spool;
 
-#define VERIFY_TIMEOUT_MS 30000 /* of all questions about one message */
+#define VERIFY_TIMEOUT_MS 30000	       /* of all questions that the sender chooses */
+#define VERIFY_POLICY_TIMEOUT_MS 15000 /* of those for what From's domains say */
 #define VERIFY_REPLY_MAX 512
+#define VERIFY_FIELD_MAX 32768 /* whatever signatures and authors there are */
 
 enum verify_action {
 	VERIFY_ACCEPT = 0,
@@ -32,6 +34,7 @@ struct verify_in {
 	struct slice header; /* as received, with its empty line */
 	struct spool *spool; /* the body, from this offset on */
 	uint64_t body;
+	int64_t timeout_ms; /* 0: VERIFY_TIMEOUT_MS; tests */
 };
 struct verdict {
 	struct arena arena; /* of all that follows */
@@ -55,7 +58,8 @@ bool verify_wanted(const struct proto_env *env, const struct net_addr *peer);
  * ended with verify_fini in either case. */
 CO_FN int verify_message(const struct verify_in *in, struct verdict *out, struct err *e);
 void verify_fini(struct verdict *v);
-/* The whole Authentication-Results field into out (sticky error there). */
+/* The whole Authentication-Results field, at most VERIFY_FIELD_MAX, into out
+ * (sticky error there). */
 void verify_field(const struct verify_in *in, const struct verdict *v, struct buf *out);
 /* The same facts in one line for logs: "iprev=pass spf=fail dkim=pass(d) ...". */
 void verify_summary(const struct verdict *v, struct buf *out);

@@ -9,6 +9,7 @@
 #define COMMENT_MAX 200
 #define VALUE_MAX 320 /* an address, or a domain */
 #define COMMENT_DEPTH_MAX 20
+#define FIELD_LINE_MAX 900 /* of 998, less a name and quotes */
 
 /* RFC 2045 5.1 token: no CTL, space, tspecials; 8-bit as RFC 6532 allows. */
 static bool is_token_char(unsigned char c)
@@ -79,10 +80,21 @@ void authres_method(struct buf *out, const char *method, enum trust_result r, st
 	}
 }
 
+/* A blank, or a line's end where what comes next (n octets, perhaps quoted)
+ * might not fit (RFC 5322 2.1.1). */
+static void add_gap(struct buf *out, size_t n)
+{
+	size_t at = slice_rchr(buf_slice(out), '\n');
+	size_t line = at == SIZE_MAX ? out->n : out->n - at - 1;
+
+	buf_adds(out, line + 2 * MIN(n, (size_t)VALUE_MAX) > FIELD_LINE_MAX ? "\r\n\t" : " ");
+}
+
 void authres_property(struct buf *out, const char *name, struct slice value)
 {
 	if (value.n) {
-		buf_printf(out, " %s=", name);
+		add_gap(out, value.n);
+		buf_printf(out, "%s=", name);
 		add_value(out, value);
 	}
 }
@@ -90,7 +102,8 @@ void authres_property(struct buf *out, const char *name, struct slice value)
 void authres_comment(struct buf *out, struct slice text)
 {
 	text = slice_sub(text, 0, COMMENT_MAX);
-	buf_adds(out, " (");
+	add_gap(out, text.n);
+	buf_addc(out, '(');
 	for (size_t i = 0; i < text.n; i++) {
 		unsigned char c = (unsigned char)text.p[i];
 

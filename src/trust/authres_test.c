@@ -153,6 +153,31 @@ static void forged_ones_go(void **state)
 	buf_fini(&b);
 }
 
+static void lines_stay_short(void **state)
+{
+	struct buf b = BUF_INIT(16384);
+	char text[600];
+	struct slice rest;
+
+	(void)state;
+	memset(text, '"', sizeof(text));
+	authres_begin(&b, S("mx.example.org"));
+	authres_method(&b, "dkim", TRUST_FAIL, slice_make(text, sizeof(text)));
+	for (int i = 0; i < 6; i++) {
+		authres_property(&b, "smtp.mailfrom", slice_make(text, (size_t)(i + 1) * 100));
+		authres_comment(&b, S("x"));
+	}
+	authres_end(&b);
+	rest = buf_slice(&b);
+	while (rest.n) {
+		struct slice line = slice_split(&rest, '\n');
+
+		assert_true(line.n <= 999);
+		assert_true(rest.n == 0 || rest.p[0] == '\t');
+	}
+	buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +186,7 @@ int main(void)
 		cmocka_unit_test(claims_are_seen),
 		cmocka_unit_test(results_stand_in_their_place),
 		cmocka_unit_test(forged_ones_go),
+		cmocka_unit_test(lines_stay_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
