@@ -89,7 +89,8 @@ struct session {
 	/*
 	 * May the peer say for whom it connects (XCLIENT)? NULL: no. Else srv's:
 	 * counts the connection as one of that address; false: it has its share
-	 * already, and the session must end.
+	 * already, and the session must end. May take itself away, and
+	 * does for an address that is not a proxy's.
 	 */
 	bool (*rename)(struct session *s, const struct net_addr *peer);
 	void *owner; /* srv's */

@@ -279,7 +279,11 @@ static bool recount(struct conns *c, struct job *j, const struct net_addr *a)
 	return ok;
 }
 
-/* session.h: XCLIENT. */
+/*
+ * session.h: XCLIENT. Proxies pass on what their client says next, so behind
+ * it the word is the client's (docs/adr/0098): who is not listed himself says
+ * it no more.
+ */
 static bool rename_session(struct session *s, const struct net_addr *peer)
 {
 	struct job *j = s->owner;
@@ -288,6 +292,9 @@ static bool rename_session(struct session *s, const struct net_addr *peer)
 		return false;
 	}
 	j->peer = *peer;
+	if (!net_ranges_have(&j->l->xclient, peer)) {
+		s->rename = NULL;
+	}
 	return true;
 }
 

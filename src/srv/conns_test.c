@@ -236,6 +236,41 @@ static void test_proxy(void **state)
 	run_rig(&r);
 }
 
+static void say_and_hear(int fd, struct slice text, char line[256])
+{
+	assert_int_equal(write(fd, text.p, text.n), (ssize_t)text.n);
+	hear(fd, line);
+}
+
+/* Behind XCLIENT it may be the client that speaks: it names nobody. */
+static void *renamed(void *arg)
+{
+	struct rig *r = arg;
+	char line[256];
+	int fd = dial_and_say(r, S(""), line);
+
+	say_and_hear(fd, S("XCLIENT ADDR=127.0.0.9\r\n"), line); /* a proxy before this one */
+	assert_int_equal(strncmp(line, "220 ", 4), 0);
+	say_and_hear(fd, S("XCLIENT ADDR=198.51.100.1\r\n"), line);
+	assert_int_equal(strncmp(line, "220 ", 4), 0);
+	say_and_hear(fd, S("XCLIENT ADDR=198.51.100.2\r\n"), line);
+	assert_int_equal(strncmp(line, "550 5.7.0", 9), 0);
+	close(fd);
+	co_signal_fire(&r->greeted);
+	return NULL;
+}
+
+static void test_xclient(void **state)
+{
+	struct net_range loopback;
+	struct rig r = { .l.protocol = SRV_SMTP, .clients = renamed };
+
+	(void)state;
+	assert_int_equal(net_range_parse(S("127.0.0.0/8"), &loopback), 0);
+	r.l.xclient = (struct net_ranges){ &loopback, 1 };
+	run_rig(&r);
+}
+
 static void *unwelcome(void *arg)
 {
 	struct rig *r = arg;
@@ -319,9 +354,10 @@ static void test_imap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_smtp),	 cmocka_unit_test(test_pop3),
-		cmocka_unit_test(test_imap),	 cmocka_unit_test(test_proxy),
-		cmocka_unit_test(test_networks), cmocka_unit_test(test_crowd),
+		cmocka_unit_test(test_smtp),	cmocka_unit_test(test_pop3),
+		cmocka_unit_test(test_imap),	cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_xclient), cmocka_unit_test(test_networks),
+		cmocka_unit_test(test_crowd),
 	};
 
 	log_setup(STDERR_FILENO, LOG_ERROR);

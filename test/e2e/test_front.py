@@ -171,6 +171,9 @@ def test_xclient(site):
                  "Subject: for another\r\n\r\n.", "QUIT")
     assert b"250-XCLIENT NAME ADDR PORT PROTO HELO" in heard
     assert b"(client.example [198.51.100.1])" in inbox(s, ALICE)[0]
+    # behind a proxy that passes octets on, the next to speak is the client
+    heard = talk(s.dial("smtp"), "XCLIENT ADDR=198.51.100.1", "XCLIENT ADDR=192.0.2.1", "QUIT")
+    assert b"550 5.7.0" in heard
     # of that client there may be one connection
     one = s.dial("smtp")
     talk(one, "XCLIENT ADDR=198.51.100.2", "NOOP")
