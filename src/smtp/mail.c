@@ -40,12 +40,14 @@ CO_FN static bool may_send(struct smtp_session *s)
 		return false;
 	}
 	if (store_is_full(s->base.env->store)) {
+		s->junk++; /* each leaves a line in the log */
 		smtp_reply(s, "452 4.3.1 no room for mail now, try again "
 			      "later");
 		return false;
 	}
 	no = smtp_gate_mail(s);
 	if (no) {
+		s->junk++;
 		smtp_reply(s, no);
 	}
 	return !no;
