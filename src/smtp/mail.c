@@ -178,6 +178,9 @@ int smtp_mail(void *session, void *cmd)
 		return smtp_reply(s, "501 5.1.7 bad sender address");
 	}
 	no = take_params(s, &c, &m);
+	if (!no && path.utf8 && !m.smtputf8) {
+		no = "550 5.6.7 address needs SMTPUTF8 and UTF-8"; /* it stood within the path */
+	}
 	no = no ? no : judge_sender(s, &path);
 	return no ? smtp_reply(s, no) : begin(s, &path, &m);
 }
