@@ -265,6 +265,7 @@ CO_FN static int verify(struct finder *f)
 {
 	unsigned zones = kept_zones(f->q);
 
+	assert(f->doc || f->s.n_docs == 0);
 	for (uint32_t i = 0; i < f->s.n_docs; i++) {
 		uint64_t bit = UINT64_C(1) << (i % 64);
 		struct doc *d = &f->doc[i];
