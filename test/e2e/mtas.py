@@ -6,9 +6,11 @@ directory of the test, so it has the users and the queue that it wants and never
 sees the machine's own. It also has a pid namespace: when its first process is
 killed, nothing of it is left. That needs root.
 """
+import contextlib
 import os
 import pathlib
 import re
+import signal
 import smtplib
 import socket
 import subprocess
@@ -113,7 +115,13 @@ class Mta:
         return smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.sender.test", timeout=60)
 
     def stop(self):
+        """Kills the first process of the namespace, and all with it. Killing unshare alone
+        is not enough: who changes its uid, as Postfix's master does, is not told of that."""
         if self.proc:
+            first = run("pgrep", "-P", self.proc.pid, check=False).stdout.split()
+            for pid in first:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             self.proc.kill()
             self.proc.wait()
             self.proc = None
