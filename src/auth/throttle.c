@@ -57,22 +57,9 @@ static uint64_t make_key(char kind, struct slice s)
 
 static uint64_t prefix_key(const struct net_addr *a)
 {
-	const unsigned char *b;
+	struct slice net = a ? net_addr_network(a, 4) : slice_make(NULL, 0);
 
-	if (!a || a->len == 0) {
-		return 0;
-	}
-	if (a->sa.sa_family == AF_INET) {
-		return make_key('4', slice_make((const char *)&a->in.sin_addr, 4));
-	}
-	if (a->sa.sa_family != AF_INET6) {
-		return 0;
-	}
-	b = a->in6.sin6_addr.s6_addr;
-	if (IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr)) {
-		return make_key('4', slice_make((const char *)b + 12, 4));
-	}
-	return make_key('6', slice_make((const char *)b, 8));
+	return net.n ? make_key(net.n == 4 ? '4' : '6', net) : 0;
 }
 
 /* The row of a key, made if it is new. */

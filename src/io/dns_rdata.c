@@ -137,16 +137,13 @@ static void reverse_v6(const uint8_t ip[16], struct buf *out)
 
 void dns_reverse_name(const struct net_addr *addr, struct slice suffix, struct buf *out)
 {
-	bool v6 = addr->sa.sa_family == AF_INET6;
-	const uint8_t *v6_octets = addr->in6.sin6_addr.s6_addr;
+	struct slice o = net_addr_octets(addr);
+	bool v6 = o.n == 16;
 
-	if (v6 && !IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr)) {
-		reverse_v6(v6_octets, out);
-	} else if (v6) {
-		reverse_v4(v6_octets + 12, out);
-		v6 = false;
-	} else {
-		reverse_v4((const uint8_t *)&addr->in.sin_addr, out);
+	if (v6) {
+		reverse_v6((const uint8_t *)o.p, out);
+	} else if (o.n == 4) {
+		reverse_v4((const uint8_t *)o.p, out);
 	}
 	if (suffix.n > 0) {
 		buf_add(out, suffix);

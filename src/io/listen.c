@@ -76,6 +76,38 @@ const char *net_addr_literal(const struct net_addr *a, char dst[NET_ADDR_TEXT_MA
 	return dst;
 }
 
+struct slice net_addr_octets(const struct net_addr *a)
+{
+	const char *p;
+
+	if (a->len == 0 || (a->sa.sa_family != AF_INET && a->sa.sa_family != AF_INET6)) {
+		return slice_make(NULL, 0);
+	}
+	if (a->sa.sa_family == AF_INET) {
+		return slice_make((const char *)&a->in.sin_addr, 4);
+	}
+	p = (const char *)&a->in6.sin6_addr;
+	return IN6_IS_ADDR_V4MAPPED(&a->in6.sin6_addr) ? slice_make(p + 12, 4) : slice_make(p, 16);
+}
+
+struct slice net_addr_network(const struct net_addr *a, size_t v4)
+{
+	struct slice o = net_addr_octets(a);
+
+	return slice_sub(o, 0, o.n == 4 ? v4 : 8);
+}
+
+bool net_octets_agree(struct slice a, struct slice b, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (a.n == 0 || a.n != b.n || bits > a.n * 8 || memcmp(a.p, b.p, whole) != 0) {
+		return false;
+	}
+	return rest == 0 ||
+	       ((unsigned char)a.p[whole] ^ (unsigned char)b.p[whole]) >> (8 - rest) == 0;
+}
+
 uint16_t net_addr_port(const struct net_addr *a)
 {
 	_Static_assert(offsetof(struct sockaddr_in, sin_port) ==

@@ -30,6 +30,14 @@ const char *net_addr_text(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX])
 const char *net_addr_literal(const struct net_addr *a, char dst[NET_ADDR_TEXT_MAX]);
 /* ::ffff:a.b.c.d becomes a.b.c.d. */
 void net_addr_unmap(struct net_addr *a);
+/* Its octets, in *a: 4 of IPv4 (also of IPv4 within IPv6), 16 of IPv6; empty if
+ * it is neither. */
+struct slice net_addr_octets(const struct net_addr *a);
+/* The first octets, in *a, of what belongs together: v4 (1..4) of IPv4, a /64 of
+ * IPv6. */
+struct slice net_addr_network(const struct net_addr *a, size_t v4);
+/* Are both of one kind, and do their first bits agree? */
+bool net_octets_agree(struct slice a, struct slice b, unsigned bits);
 uint16_t net_addr_port(const struct net_addr *a);
 /* 127/8, ::1, or a unix socket. */
 bool net_addr_is_loopback(const struct net_addr *a);

@@ -302,9 +302,45 @@ static void test_unix(void **state)
 	test_run_loop(unix_sockets, NULL);
 }
 
+/* One kind of octets for each address, and what of it a network is. */
+static void test_octets(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t octets, network;
+	} v[] = { { "192.0.2.1", 4, 3 }, { "::ffff:192.0.2.1", 4, 3 }, { "2001:db8::1", 16, 8 } };
+	struct net_addr none = { 0 }, any, a[ARRAY_LEN(v)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(v); i++) {
+		assert_int_equal(net_addr_parse(slice_cstr(v[i].text), 1, &a[i]), 0);
+		assert_int_equal(net_addr_octets(&a[i]).n, v[i].octets);
+		assert_int_equal(net_addr_network(&a[i], 3).n, v[i].network);
+	}
+	assert_true(slice_eq(net_addr_octets(&a[0]), net_addr_octets(&a[1])));
+	assert_memory_equal(net_addr_network(&a[2], 3).p, "\x20\x01\x0d\xb8\0\0\0\0", 8);
+	assert_int_equal(net_addr_parse(S("*"), 1, &any), 0);
+	assert_int_equal(net_addr_octets(&none).n + net_addr_octets(&any).n, 0);
+	assert_int_equal(net_addr_network(&none, 4).n, 0);
+}
+
+static void test_agree(void **state)
+{
+	(void)state;
+	assert_true(net_octets_agree(S("\xc0\0\x02\x01"), S("\xc0\0\x02\x01"), 32));
+	assert_false(net_octets_agree(S("\xc0\0\x02\x01"), S("\xc0\0\x02\0"), 32));
+	assert_true(net_octets_agree(S("\xc0\0\x02\x01"), S("\xc0\0\x02\0"), 31));
+	assert_true(net_octets_agree(S("\xc0\0\x02\x01"), S("\x01\x02\x03\x04"), 0));
+	assert_false(net_octets_agree(S("\xc0\0\x02\x01"), S("\x40\0\x02\x01"), 1));
+	assert_false(net_octets_agree(S("\xc0\0\x02\x01"), S("\xc0\0\x02\x01"), 33));
+	assert_false(net_octets_agree(S("\xc0\0\x02\x01"), S("\xc0\0\x02\x01\0"), 32));
+	assert_false(net_octets_agree(S(""), S(""), 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_octets),	   cmocka_unit_test(test_agree),
 		cmocka_unit_test(test_addresses),  cmocka_unit_test(test_listen_errors),
 		cmocka_unit_test(test_reuseport),  cmocka_unit_test(test_accept),
 		cmocka_unit_test(test_accept_any), cmocka_unit_test(test_shortage),

@@ -68,27 +68,17 @@ void policy_free(struct policy **pp)
 
 /* ---- rows ----------------------------------------------------------------- */
 
-/* The network of an address: v4 octets or v6 ones, with a byte that tells. */
-static void add_network(struct buf *b, const struct net_addr *peer, size_t v4)
-{
-	if (peer->sa.sa_family == AF_INET) {
-		buf_addc(b, '4');
-		buf_add(b, slice_make((const char *)&peer->in.sin_addr, v4));
-	} else if (peer->sa.sa_family == AF_INET6) {
-		buf_addc(b, '6');
-		buf_add(b, slice_make((const char *)&peer->in6.sin6_addr, 8));
-	}
-}
-
 /* kind keeps the keys of one use apart from another's. */
 static uint64_t make_key(char kind, const struct net_addr *peer, size_t v4, struct slice a,
 			 struct slice b)
 {
+	struct slice net = net_addr_network(peer, v4);
 	struct buf text = BUF_INIT(KEY_MAX);
 	uint64_t h;
 
 	buf_addc(&text, kind);
-	add_network(&text, peer, v4);
+	buf_addc(&text, (char)net.n);
+	buf_add(&text, net);
 	for (size_t i = 0; i < a.n; i++) {
 		buf_addc(&text, (char)ascii_lower((unsigned char)a.p[i]));
 	}

@@ -48,7 +48,7 @@ static void rates_are_by_network(void **state)
 	struct policy *p = *state;
 	struct net_addr a = addr("192.0.2.1"), b = addr("192.0.2.2");
 	struct net_addr c = addr("2001:db8::1"), d = addr("2001:db8::ffff:1");
-	struct net_addr local = addr("127.0.0.1");
+	struct net_addr local = addr("127.0.0.1"), mapped = addr("::ffff:192.0.2.1");
 
 	for (int i = 0; i < 3; i++) {
 		assert_true(policy_connect(p, &a, T0 + i));
@@ -59,7 +59,7 @@ static void rates_are_by_network(void **state)
 	assert_false(policy_connect(p, &d, T0 + 59)); /* one /64 */
 	assert_true(policy_connect(p, &a, T0 + 60));
 	assert_true(policy_mail(p, &a, T0));
-	assert_true(policy_mail(p, &a, T0));
+	assert_true(policy_mail(p, &mapped, T0)); /* the same address */
 	assert_false(policy_mail(p, &a, T0 + 1));
 	for (int i = 0; i < 100; i++) {
 		assert_true(policy_mail(p, &local, T0));

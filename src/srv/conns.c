@@ -28,9 +28,9 @@
 /* Of all places, how many strangers' mail may take (THREATS RS-02). */
 #define SMTP_SHARE(max) ((max) - (max) / 5)
 
-/* Connections of one address prefix. */
+/* Connections of one network (/32 of IPv4, /64 of IPv6): one customer's, mostly. */
 struct prefix {
-	char key[20];
+	char key[8];
 	size_t key_len;
 	unsigned n;
 };
@@ -138,23 +138,11 @@ void conns_stats(struct conns *c, struct conns_stats *out)
 
 /* ---- counting ----------------------------------------------------------- */
 
-/* /32 of IPv4, /64 of IPv6: what one customer usually has. */
-static size_t prefix_key(const struct net_addr *a, char key[20])
-{
-	if (a->sa.sa_family == AF_INET6) {
-		memcpy(key, &a->in6.sin6_addr, 8);
-		return 8;
-	}
-	memcpy(key, &a->in.sin_addr, 4);
-	return 4;
-}
-
 /* Under the lock. NULL with *full when the prefix has its share already. */
 static struct prefix *prefix_take(struct conns *c, const struct net_addr *a, bool *full)
 {
-	char key[20];
-	size_t n = prefix_key(a, key);
-	struct prefix *p = table_get(&c->prefixes, slice_make(key, n));
+	struct slice key = net_addr_network(a, 4);
+	struct prefix *p = table_get(&c->prefixes, key);
 
 	if (!p) {
 		p = calloc(1, sizeof(*p));
@@ -162,9 +150,9 @@ static struct prefix *prefix_take(struct conns *c, const struct net_addr *a, boo
 			*full = true;
 			return NULL;
 		}
-		memcpy(p->key, key, n);
-		p->key_len = n;
-		if (table_put(&c->prefixes, slice_make(p->key, n), p, NULL)) {
+		memcpy(p->key, key.p, key.n);
+		p->key_len = key.n;
+		if (table_put(&c->prefixes, slice_make(p->key, p->key_len), p, NULL)) {
 			free(p);
 			*full = true;
 			return NULL;

@@ -9,39 +9,26 @@ bool ptr_name_within(struct slice name, struct slice domain)
 
 struct net_addr ptr_plain(const struct net_addr *ip)
 {
-	struct net_addr out = { 0 };
+	struct net_addr out = *ip;
 
-	if (ip->len == 0) {
-		return out;
-	}
-	if (ip->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&ip->in6.sin6_addr)) {
-		out.in.sin_family = AF_INET;
-		memcpy(&out.in.sin_addr, ip->in6.sin6_addr.s6_addr + 12, 4);
-		out.len = sizeof(out.in);
-	} else if (ip->sa.sa_family == AF_INET6) {
-		out.in6.sin6_family = AF_INET6;
-		out.in6.sin6_addr = ip->in6.sin6_addr;
-		out.len = sizeof(out.in6);
-	} else if (ip->sa.sa_family == AF_INET) {
-		out.in.sin_family = AF_INET;
-		out.in.sin_addr = ip->in.sin_addr;
-		out.len = sizeof(out.in);
+	net_addr_unmap(&out);
+	if (net_addr_octets(&out).n == 0) {
+		out.len = 0;
 	}
 	return out;
 }
 
+/* As it is written: IPv4 within IPv6 is IPv6 here (RFC 7208 5.6). */
+static struct slice written(const struct net_addr *a)
+{
+	return a->sa.sa_family == AF_INET6 ? slice_make((const char *)&a->in6.sin6_addr, 16)
+					   : slice_make((const char *)&a->in.sin_addr, 4);
+}
+
 bool ptr_same_net(const struct net_addr *x, const struct net_addr *y, unsigned bits)
 {
-	bool v6 = x->sa.sa_family == AF_INET6;
-	const uint8_t *p = v6 ? x->in6.sin6_addr.s6_addr : (const uint8_t *)&x->in.sin_addr;
-	const uint8_t *q = v6 ? y->in6.sin6_addr.s6_addr : (const uint8_t *)&y->in.sin_addr;
-	unsigned rest = bits % 8;
-
-	if (x->len == 0 || x->sa.sa_family != y->sa.sa_family || bits > (v6 ? 128u : 32u)) {
-		return false;
-	}
-	return memcmp(p, q, bits / 8) == 0 &&
-	       (rest == 0 || (p[bits / 8] ^ q[bits / 8]) >> (8 - rest) == 0);
+	return x->len && x->sa.sa_family == y->sa.sa_family &&
+	       net_octets_agree(written(x), written(y), bits);
 }
 
 CO_FN int ptr_claimed(struct dns *d, const struct net_addr *ip, int64_t deadline, struct arena *a,
