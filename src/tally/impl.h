@@ -5,17 +5,15 @@
 #include <pthread.h>
 
 #include "base/table.h"
-#include "kv/kv.h"
+#include "kv/days.h"
 #include "tally/tally.h"
 
 #define TALLY_VERSION 1
 #define TALLY_HASH 16 /* of the facts: the first half of their SHA-256 */
 #define TALLY_FACTS_MAX (32u * 1024)
 
-struct tally_day {
-	uint32_t day;
-	uint64_t rows, messages, dropped;
-};
+/* A day's counters. */
+enum { TALLY_ROWS, TALLY_MESSAGES, TALLY_DROPPED };
 
 /* Equal messages that wait to be written; one allocation. */
 struct tally_pending {
@@ -39,8 +37,7 @@ struct tally {
 	struct co_post post;
 	struct co_event wake;
 	struct co_mutex writing;
-	struct tally_day days[TALLY_DAYS + 3]; /* ascending */
-	size_t n_days;
+	struct kv_days by_day;
 };
 
 /* rows.c */
@@ -51,15 +48,5 @@ int tally_row_decode(struct slice bytes, struct arena *a, struct report_row *out
 /* Keys of a day: 'R' domain NUL [hash], 'P' domain. */
 void tally_row_key(struct buf *out, struct slice domain, struct slice facts);
 void tally_domain_key(struct buf *out, struct slice domain);
-
-/* days.c */
-struct kv_part tally_root(void);
-struct kv_part tally_part(uint32_t day);
-uint32_t tally_today(void);
-struct tally_day *tally_day_get(struct tally *t, uint32_t day);
-/* Makes it, durably. 0, <0, or a positive kv_result. */
-CO_FN int tally_day_make(struct tally *t, uint32_t day);
-void tally_day_put(struct kv_batch *b, const struct tally_day *d);
-CO_FN int tally_days_load(struct tally *t, struct err *e);
 
 #endif

@@ -31,8 +31,13 @@ int tally_open(const struct tally_opts *o, struct tally **out, struct err *e)
 	table_init(&t->pending);
 	co_event_init(&t->wake);
 	co_mutex_init(&t->writing);
-	r = tally_days_load(t, e);
+	kv_days_init(&t->by_day, o->kv, 'f', TALLY_DAYS + 3);
+	r = kv_days_load(&t->by_day);
 	if (r != 0) {
+		err_set(e, r,
+			r == -EPROTO ? "what was counted for reports has a newer format"
+				     : "cannot read what was counted for reports",
+			NULL);
 		tally_close(&t);
 		return r;
 	}
@@ -47,6 +52,7 @@ void tally_close(struct tally **tp)
 	if (t) {
 		tally_flush(t);
 		table_fini(&t->pending);
+		kv_days_fini(&t->by_day);
 		pthread_mutex_destroy(&t->lock);
 		free(t);
 	}
@@ -117,7 +123,7 @@ void tally_add(struct tally *t, struct slice domain, struct slice record,
 	       const struct report_row *row)
 {
 	struct buf key = BUF_INIT(TALLY_FACTS_MAX);
-	uint32_t day = tally_today();
+	uint32_t day = kv_days_today();
 	bool call = false;
 
 	if (!tally_wanted(t) || domain.n == 0 || domain.n > DOMAIN_MAX ||
@@ -168,7 +174,7 @@ static void count_dropped(struct tally *t, uint64_t n)
 CO_FN static int stored_count(struct tally *t, uint32_t day, struct slice key, uint64_t *out)
 {
 	struct buf v = BUF_INIT(TALLY_FACTS_MAX);
-	int r = kv_get(t->kv, tally_part(day), key, &v);
+	int r = kv_get(t->kv, kv_days_part(&t->by_day, day), key, &v);
 	struct cur c = cur_init(buf_slice(&v));
 
 	*out = 0;
@@ -198,7 +204,7 @@ static void put_row(struct kv_batch *b, struct slice key, const struct tally_pen
 }
 
 CO_FN static int add_row(struct tally *t, struct kv_batch *b, const struct tally_pending *p,
-			 struct tally_day *d)
+			 struct kv_day *d)
 {
 	struct buf key = BUF_INIT(KV_KEY_MAX);
 	uint64_t had = 0;
@@ -206,12 +212,12 @@ CO_FN static int add_row(struct tally *t, struct kv_batch *b, const struct tally
 
 	tally_row_key(&key, p->domain, p->facts);
 	r = key.err ? key.err : stored_count(t, d->day, buf_slice(&key), &had);
-	if (r == KV_NOTFOUND && d->rows >= TALLY_DAY_ROWS_MAX) {
-		d->dropped += p->count;
+	if (r == KV_NOTFOUND && d->count[TALLY_ROWS] >= TALLY_DAY_ROWS_MAX) {
+		d->count[TALLY_DROPPED] += p->count;
 	} else if (r >= 0) {
 		put_row(b, buf_slice(&key), p, had);
-		d->rows += r == KV_NOTFOUND;
-		d->messages += p->count;
+		d->count[TALLY_ROWS] += r == KV_NOTFOUND;
+		d->count[TALLY_MESSAGES] += p->count;
 	}
 	buf_fini(&key);
 	return MIN(r, 0);
@@ -220,29 +226,24 @@ CO_FN static int add_row(struct tally *t, struct kv_batch *b, const struct tally
 /* Up to BATCH_ROWS rows of one day. 0, <0 or a kv_result. */
 CO_FN static int write_some(struct tally *t, struct tally_pending *const *rows, size_t n)
 {
-	struct tally_day d;
-	struct kv_batch *b[2];
-	int r = tally_day_get(t, rows[0]->day) ? 0 : tally_day_make(t, rows[0]->day);
+	uint32_t day = rows[0]->day;
+	struct kv_day d;
+	struct kv_batch *b;
+	int r = kv_days_make(&t->by_day, day);
 
 	if (r != 0) {
 		return r;
 	}
-	d = *tally_day_get(t, rows[0]->day);
-	b[0] = kv_batch_new(tally_part(d.day));
-	b[1] = kv_batch_new(tally_root());
-	r = b[0] && b[1] ? 0 : -ENOMEM;
+	b = kv_batch_new(kv_days_part(&t->by_day, day));
+	if (!b) {
+		return -ENOMEM;
+	}
+	d = *kv_days_get(&t->by_day, day);
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		r = add_row(t, b[0], rows[i], &d);
+		r = add_row(t, b, rows[i], &d);
 	}
-	if (r == 0) {
-		tally_day_put(b[1], &d);
-		r = kv_commit(t->kv, b, 2);
-	}
-	if (r == 0) {
-		*tally_day_get(t, d.day) = d;
-	}
-	kv_batch_free(&b[0]);
-	kv_batch_free(&b[1]);
+	r = r ? r : kv_days_commit(&t->by_day, b, &d);
+	kv_batch_free(&b);
 	return r;
 }
 
@@ -316,6 +317,17 @@ int tally_flush(struct tally *t)
 	return r;
 }
 
+int tally_expire(struct tally *t)
+{
+	const struct kv_days *days = &t->by_day;
+	int r = 0;
+
+	while (r == 0 && days->n > 0 && (!t->on || days->v[0].day + TALLY_DAYS < kv_days_today())) {
+		r = kv_days_remove_first(&t->by_day);
+	}
+	return r;
+}
+
 /* ---- in the background ----------------------------------------------------------------- */
 
 static void writer(void *arg)
@@ -385,7 +397,8 @@ int tally_domain(struct tally *t, uint32_t day, struct slice after, struct buf *
 		buf_addc(&from, '\0'); /* just behind it */
 	}
 	r = from.err ? from.err
-		     : kv_scan(t->kv, tally_part(day), buf_slice(&from), S("Q"), take_domain, &f);
+		     : kv_scan(t->kv, kv_days_part(&t->by_day, day), buf_slice(&from), S("Q"),
+			       take_domain, &f);
 	buf_fini(&from);
 	r = r < 0 ? r : domain->err ? domain->err : record->err;
 	return r < 0 ? r : !f.found;
@@ -442,7 +455,8 @@ int tally_rows(struct tally *t, uint32_t day, struct slice domain, struct arena 
 		buf_truncate(&key, key.n - TALLY_HASH);
 	}
 	r = key.err ? key.err
-		    : kv_scan_prefix(t->kv, tally_part(day), buf_slice(&key), take_row, &x);
+		    : kv_scan_prefix(t->kv, kv_days_part(&t->by_day, day), buf_slice(&key),
+				     take_row, &x);
 	buf_fini(&key);
 	*out = x.first;
 	*n_out = x.n;
@@ -453,11 +467,9 @@ int tally_rows(struct tally *t, uint32_t day, struct slice domain, struct arena 
 void tally_stats(struct tally *t, struct tally_stats *out)
 {
 	*out = (struct tally_stats){ .on = t->on };
-	for (size_t i = 0; i < t->n_days; i++) {
-		out->rows += t->days[i].rows;
-		out->messages += t->days[i].messages;
-		out->dropped += t->days[i].dropped;
-	}
+	out->rows = kv_days_sum(&t->by_day, TALLY_ROWS);
+	out->messages = kv_days_sum(&t->by_day, TALLY_MESSAGES);
+	out->dropped = kv_days_sum(&t->by_day, TALLY_DROPPED);
 	pthread_mutex_lock(&t->lock);
 	out->dropped += t->dropped;
 	out->waiting = t->waiting;

@@ -235,7 +235,7 @@ static void test_full_day(void **state)
 
 	add(b, "example.net", "1");
 	flush(b);
-	tally_day_get(b->t, DAY)->rows = TALLY_DAY_ROWS_MAX;
+	kv_days_get(&b->t->by_day, DAY)->count[TALLY_ROWS] = TALLY_DAY_ROWS_MAX;
 	add(b, "example.net", "1");
 	add(b, "example.net", "2");
 	add(b, "example.net", "2");
@@ -282,20 +282,20 @@ static void test_days(void **state)
 	}
 	rows(b, DAY, "example.net", 0);
 	rows(b, DAY + 1, "example.net", 1);
-	assert_int_equal(b->t->n_days, TALLY_DAYS + 1);
+	assert_int_equal(b->t->by_day.n, TALLY_DAYS + 1);
 
 	/* It is all there again after a restart; switched off it goes. */
 	co_enter();
 	tally_close(&b->t);
 	open_tally(b, true);
-	assert_int_equal(b->t->n_days, TALLY_DAYS + 1);
-	assert_int_equal(b->t->days[0].messages, 1);
+	assert_int_equal(b->t->by_day.n, TALLY_DAYS + 1);
+	assert_int_equal(b->t->by_day.v[0].count[TALLY_MESSAGES], 1);
 	tally_close(&b->t);
 	open_tally(b, false);
 	assert_false(tally_wanted(b->t));
 	add(b, "example.net", "1");
 	assert_int_equal(tally_expire(b->t), 0);
-	assert_int_equal(b->t->n_days, 0);
+	assert_int_equal(b->t->by_day.n, 0);
 	rows(b, DAY + 1, "example.net", 0);
 }
 
@@ -308,7 +308,7 @@ static void test_damage(void **state)
 	add(b, "example.net", "1");
 	flush(b);
 	tally_row_key(&key, S("example.net"), S("other"));
-	w = kv_batch_new(tally_part(DAY));
+	w = kv_batch_new(kv_days_part(&b->t->by_day, DAY));
 	kv_batch_put(w, buf_slice(&key), S("\1\5\377\377\377\377"));
 	co_enter();
 	assert_int_equal(kv_commit(b->kv, &w, 1), 0);
@@ -316,8 +316,8 @@ static void test_damage(void **state)
 	buf_fini(&key);
 	rows(b, DAY, "example.net", 1);
 
+	w = kv_batch_new(kv_days_root(&b->t->by_day));
 	tally_close(&b->t);
-	w = kv_batch_new(tally_root());
 	kv_batch_put(w, S("D\0\0\0\1"), S("\2"));
 	assert_int_equal(kv_commit(b->kv, &w, 1), 0);
 	kv_batch_free(&w);

@@ -57,12 +57,12 @@ static void take_ring(struct search *s, uint32_t day)
 /* The next older day before `day`; 0: none. */
 static uint32_t day_before(const struct trace *t, uint64_t day)
 {
-	size_t i = t->n_days;
+	size_t i = t->by_day.n;
 
-	while (i > 0 && t->day[i - 1].day >= day) {
+	while (i > 0 && t->by_day.v[i - 1].day >= day) {
 		i--;
 	}
-	return i ? t->day[i - 1].day : 0;
+	return i ? t->by_day.v[i - 1].day : 0;
 }
 
 CO_FN static int search_days(struct trace *t, struct search *s)
@@ -78,7 +78,7 @@ CO_FN static int search_days(struct trace *t, struct search *s)
 	       ((int64_t)day + 1) * 86400000 > s->q->since_ms) {
 		s->seen = 0;
 		s->room = s->limit - s->n;
-		r = kv_scan_prefix(t->kv, trace_part(day),
+		r = kv_scan_prefix(t->kv, kv_days_part(&t->by_day, day),
 				   slice_make((char *)prefix, sizeof(prefix)), see_key, s);
 		if (r == 0) {
 			take_ring(s, day);
@@ -95,7 +95,7 @@ CO_FN static int give(struct trace *t, const struct hit *h, trace_fn *fn, void *
 	int r;
 
 	memcpy(key + 1, h->stamp, TRACE_STAMP);
-	r = kv_get(t->kv, trace_part(h->day), slice_make(key, sizeof(key)), &row);
+	r = kv_get(t->kv, kv_days_part(&t->by_day, h->day), slice_make(key, sizeof(key)), &row);
 	if (r < 0 || row.err) {
 		r = r < 0 ? r : row.err;
 	} else if (r == KV_NOTFOUND || row.n == 0 || row.p[0] != TRACE_VERSION) {

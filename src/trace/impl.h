@@ -6,7 +6,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "kv/kv.h"
+#include "kv/days.h"
 #include "trace/trace.h"
 
 #define TRACE_VERSION 1
@@ -15,12 +15,11 @@
 #define TRACE_INDEX_KEY (1 + TRACE_HASH + TRACE_STAMP)
 #define DAY_US (INT64_C(86400) * 1000000)
 
-/* A day that has records. Its counters are what is durable. */
-struct trace_day {
-	uint32_t day; /* since 1970 */
-	uint64_t records;
-	uint64_t bytes;	  /* of keys and values */
-	uint64_t refused; /* those of records of what was not accepted */
+/* A day's counters. */
+enum {
+	TRACE_RECORDS,
+	TRACE_BYTES,  /* of keys and values */
+	TRACE_REFUSED /* those of records of what was not accepted */
 };
 
 struct trace {
@@ -42,8 +41,7 @@ struct trace {
 	struct co_post post;
 	struct co_event wake, overfull;
 	struct co_mutex writing;
-	struct trace_day *day; /* ascending */
-	size_t n_days, cap_days;
+	struct kv_days by_day;
 };
 
 struct trace_record {
@@ -71,18 +69,5 @@ void trace_json_text(struct buf *b, struct slice s);
 /* The hash of a name as it is looked for; 0, or 1: it is empty. */
 int trace_hash(enum trace_by by, struct slice name, unsigned char out[TRACE_HASH]);
 void trace_record_free(struct trace_record *r);
-
-/* days.c */
-struct kv_part trace_root(void);
-struct kv_part trace_part(uint32_t day);
-/* NULL: there is no such day. Lives until the next suspension. */
-struct trace_day *trace_day_get(struct trace *t, uint32_t day);
-/* Makes it, durably, before anything is written there. 0, <0 or a kv_result. */
-CO_FN int trace_day_make(struct trace *t, uint32_t day);
-/* The day's row with new counters, into a batch for the root. */
-void trace_day_put(struct kv_batch *b, const struct trace_day *d);
-CO_FN int trace_days_load(struct trace *t, struct err *e);
-uint64_t trace_bytes(const struct trace *t);
-uint32_t trace_today(void);
 
 #endif

@@ -18,6 +18,7 @@
 #define GATHER_MS 250
 #define EXPIRE_MS (INT64_C(3600) * 1000)
 #define COMMIT_MAX (512u * 1024) /* octets of records in one commit */
+#define TRACE_DAYS_SPARE 3	 /* before the oldest is removed */
 #define ROW_COST 8		 /* counted for a row besides its bytes */
 
 int trace_open(const struct trace_opts *o, struct trace **out, struct err *e)
@@ -37,8 +38,13 @@ int trace_open(const struct trace_opts *o, struct trace **out, struct err *e)
 	co_event_init(&t->wake);
 	co_event_init(&t->overfull);
 	co_mutex_init(&t->writing);
-	r = trace_days_load(t, e);
+	kv_days_init(&t->by_day, o->kv, 't', TRACE_DAYS_MAX + TRACE_DAYS_SPARE);
+	r = kv_days_load(&t->by_day);
 	if (r != 0) {
+		err_set(e, r,
+			r == -EPROTO ? "the records of decisions have a newer format"
+				     : "cannot read the records of decisions",
+			NULL);
 		trace_close(&t);
 		return r;
 	}
@@ -53,7 +59,7 @@ void trace_close(struct trace **tp)
 	if (t) {
 		trace_flush(t);
 		pthread_mutex_destroy(&t->lock);
-		free(t->day);
+		kv_days_fini(&t->by_day);
 		free(t);
 	}
 }
@@ -101,12 +107,12 @@ static size_t cost_of(const struct trace_record *r)
 	return 1 + TRACE_STAMP + r->row.n + ROW_COST + keys * (TRACE_INDEX_KEY + ROW_COST);
 }
 
-static bool has_room(const struct trace *t, const struct trace_day *d, const struct trace_record *r)
+static bool has_room(const struct trace *t, const struct kv_day *d, const struct trace_record *r)
 {
 	uint64_t share = t->size / TRACE_DAY_SHARE;
 
-	return d->bytes + cost_of(r) <= share &&
-	       (r->accepted || d->refused + cost_of(r) <= share / 2);
+	return d->count[TRACE_BYTES] + cost_of(r) <= share &&
+	       (r->accepted || d->count[TRACE_REFUSED] + cost_of(r) <= share / 2);
 }
 
 static void put_rows(const struct trace *t, struct kv_batch *b, const struct trace_record *r)
@@ -130,9 +136,8 @@ static void put_rows(const struct trace *t, struct kv_batch *b, const struct tra
 	buf_fini(&key);
 }
 
-/* Puts what has room into the batches; what becomes of the day in *d. */
-static uint64_t fill(struct trace *t, struct list *records, struct kv_batch *const *b,
-		     struct trace_day *d)
+/* Puts what has room into the batch; what becomes of the day in *d. How many. */
+static uint64_t fill(struct trace *t, struct list *records, struct kv_batch *b, struct kv_day *d)
 {
 	uint64_t n = 0;
 
@@ -140,14 +145,13 @@ static uint64_t fill(struct trace *t, struct list *records, struct kv_batch *con
 		const struct trace_record *r = list_of(it, struct trace_record, node);
 
 		if (has_room(t, d, r)) {
-			put_rows(t, b[0], r);
-			d->bytes += cost_of(r);
-			d->refused += r->accepted ? 0 : cost_of(r);
-			d->records++;
+			put_rows(t, b, r);
+			d->count[TRACE_BYTES] += cost_of(r);
+			d->count[TRACE_REFUSED] += r->accepted ? 0 : cost_of(r);
+			d->count[TRACE_RECORDS]++;
 			n++;
 		}
 	}
-	trace_day_put(b[1], d);
 	return n;
 }
 
@@ -155,28 +159,23 @@ static uint64_t fill(struct trace *t, struct list *records, struct kv_batch *con
 CO_FN static int write_day(struct trace *t, struct list *records, uint64_t *n)
 {
 	uint32_t day = day_of(list_of(records->next, struct trace_record, node));
-	struct kv_batch *b[2];
-	struct trace_day d;
-	int r = trace_day_get(t, day) ? 0 : trace_day_make(t, day);
+	uint64_t filled;
+	struct kv_batch *b;
+	struct kv_day d;
+	int r = kv_days_make(&t->by_day, day);
 
 	if (r != 0) {
 		return r;
 	}
-	d = *trace_day_get(t, day);
-	b[0] = kv_batch_new(trace_part(day));
-	b[1] = kv_batch_new(trace_root());
-	r = b[0] && b[1] ? 0 : -ENOMEM;
-	if (r == 0) {
-		uint64_t filled = fill(t, records, b, &d);
-
-		r = filled ? kv_commit(t->kv, b, 2) : 0;
-		if (r == 0) {
-			*trace_day_get(t, day) = d;
-			*n = filled;
-		}
+	b = kv_batch_new(kv_days_part(&t->by_day, day));
+	if (!b) {
+		return -ENOMEM;
 	}
-	kv_batch_free(&b[0]);
-	kv_batch_free(&b[1]);
+	d = *kv_days_get(&t->by_day, day);
+	filled = fill(t, records, b, &d);
+	r = filled ? kv_days_commit(&t->by_day, b, &d) : 0;
+	*n = r == 0 ? filled : 0;
+	kv_batch_free(&b);
 	return r;
 }
 
@@ -221,8 +220,38 @@ int trace_flush(struct trace *t)
 	}
 	r = flush_locked(t);
 	co_mutex_unlock(&t->writing);
-	if (trace_bytes(t) > t->size) {
+	if (kv_days_sum(&t->by_day, TRACE_BYTES) > t->size) {
 		co_event_set(&t->overfull);
+	}
+	return r;
+}
+
+/* ---- the end of a day ----------------------------------------------------- */
+
+/* Is the oldest day one too many? Today and yesterday stay: records may still
+ * be on their way there. */
+static bool is_over(const struct trace *t)
+{
+	uint32_t today = kv_days_today();
+	uint64_t oldest;
+
+	if (t->by_day.n == 0) {
+		return false;
+	}
+	if (t->days == 0) {
+		return true; /* nobody writes */
+	}
+	oldest = t->by_day.v[0].day;
+	return oldest + t->days < today ||
+	       (oldest + 1 < today && kv_days_sum(&t->by_day, TRACE_BYTES) > t->size);
+}
+
+int trace_expire(struct trace *t)
+{
+	int r = 0;
+
+	while (r == 0 && is_over(t)) {
+		r = kv_days_remove_first(&t->by_day);
 	}
 	return r;
 }
@@ -289,11 +318,9 @@ void trace_start(struct trace *t)
 void trace_stats(struct trace *t, struct trace_stats *out)
 {
 	*out = (struct trace_stats){ .days = t->days, .written = t->written };
-	for (size_t i = 0; i < t->n_days; i++) {
-		out->records += t->day[i].records;
-		out->bytes += t->day[i].bytes;
-	}
-	out->oldest = t->n_days ? (int64_t)t->day[0].day * 86400 : 0;
+	out->records = kv_days_sum(&t->by_day, TRACE_RECORDS);
+	out->bytes = kv_days_sum(&t->by_day, TRACE_BYTES);
+	out->oldest = t->by_day.n ? (int64_t)t->by_day.v[0].day * 86400 : 0;
 	pthread_mutex_lock(&t->lock);
 	out->dropped = t->dropped;
 	out->waiting = t->waiting;
