@@ -34,6 +34,9 @@ static void line_octet(struct smtp_header *h, unsigned char c)
 	if (h->line == 0) {
 		h->is_cr = c == '\r';
 	}
+	if (h->len == 1) {
+		h->folded = c == ' ' || c == '\t';
+	}
 	if (h->line == h->match && h->match < sizeof(name) - 1 &&
 	    ascii_lower(c) == (unsigned char)name[h->match]) {
 		h->match++;

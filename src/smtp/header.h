@@ -18,6 +18,7 @@ struct smtp_header {
 	uint32_t lines;
 	bool done;	/* the empty line was seen */
 	bool too_big;	/* one of the limits was met */
+	bool folded;	/* it begins with a continuation line */
 	size_t line;	/* octets in the current line */
 	unsigned match; /* octets of "received:" matched so far */
 	bool is_cr;	/* the current line is a CR so far */

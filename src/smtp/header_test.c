@@ -38,6 +38,7 @@ static void scans_at_any_cut(void **state)
 				smtp_header_feed(&h, slice_sub(text, at, step));
 			}
 			assert_int_equal(h.len, headers[i].len);
+			assert_int_equal(h.folded, headers[i].text[0] == ' ');
 			assert_int_equal(h.received, headers[i].received);
 			assert_int_equal(h.done, headers[i].done);
 			assert_false(h.too_big);

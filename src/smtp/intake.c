@@ -94,6 +94,9 @@ const char *smtp_intake_judge(const struct smtp_intake *in)
 	if (in->head.too_big) {
 		return "552 5.3.4 message header too big";
 	}
+	if (in->head.folded) { /* it would go on with the field that we put in front */
+		return "550 5.6.0 message begins with a continuation line";
+	}
 	if (in->head.received > SMTP_HOPS_MAX) {
 		return "554 5.4.6 too many hops, this message is in a loop";
 	}

@@ -12,6 +12,22 @@
 #include "smtp/report.h"
 #include "trust/authres.h"
 
+/* The first n octets, which out has room for. 0 or -errno. */
+CO_FN static int load_header(struct spool *spool, uint64_t n, struct buf *out, struct err *e)
+{
+	char *p = buf_reserve(out, (size_t)n);
+
+	while (p && out->n < n) {
+		ssize_t r = spool_read(spool, out->n, p + out->n, (size_t)n - out->n, e);
+
+		if (r <= 0) {
+			return r < 0 ? (int)r : -EIO;
+		}
+		buf_commit(out, (size_t)r);
+	}
+	return p ? 0 : -ENOMEM;
+}
+
 /* ---- trace -------------------------------------------------------------- */
 
 /* The "with" word: RFC 3848, and RFC 6531 4.3 for SMTPUTF8 mail. */
@@ -169,54 +185,25 @@ CO_FN static const char *check_authors(struct smtp_session *s, struct slice head
 	return NULL;
 }
 
-CO_FN static int read_header(struct spool *spool, char *p, size_t n, struct err *e)
-{
-	size_t at = 0;
-
-	while (at < n) {
-		ssize_t r = spool_read(spool, at, p + at, n - at, e);
-
-		if (r <= 0) {
-			return r < 0 ? (int)r : -EIO;
-		}
-		at += (size_t)r;
-	}
-	return 0;
-}
-
 /* Puts the fixed header in front; the spool then counts from the body on. */
-CO_FN static const char *prepare_submission(struct smtp_job *j)
+CO_FN static const char *prepare_submission(struct smtp_job *j, struct slice header)
 {
-	size_t n = (size_t)j->head.len;
 	const char *hostname = j->s->base.env->hostname;
-	struct buf clean = BUF_INIT(SMTP_HEADER_MAX);
-	char *p = malloc(n ? n : 1);
-	const char *no = SMTP_NOT_NOW;
+	const char *no = check_authors(j->s, header);
 
-	if (p && read_header(j->spool, p, n, &j->err) == 0) {
-		struct slice header = slice_make(p, n);
-
-		if (authres_strip(header, slice_cstr(hostname), &clean)) {
-			header = buf_slice(&clean);
-		}
-		no = check_authors(j->s, header);
-		if (!no) {
-			switch (smtp_header_fix(header, hostname, clock_wall(), &j->front)) {
-			case SMTP_FIX_OK:
-				j->body = n;
-				break;
-			case SMTP_FIX_NO_FROM:
-				no = "550 5.6.0 message needs a From field";
-				break;
-			case SMTP_FIX_MANY_FROM:
-				no = "550 5.7.1 message has two From fields";
-				break;
-			}
-		}
+	if (no) {
+		return no;
 	}
-	free(p);
-	buf_fini(&clean);
-	return no;
+	switch (smtp_header_fix(header, hostname, clock_wall(), &j->front)) {
+	case SMTP_FIX_NO_FROM:
+		return "550 5.6.0 message needs a From field";
+	case SMTP_FIX_MANY_FROM:
+		return "550 5.7.1 message has two From fields";
+	case SMTP_FIX_OK:
+		break;
+	}
+	j->body = j->head.len;
+	return NULL;
 }
 
 /* ---- strangers ---------------------------------------------------------- */
@@ -261,52 +248,68 @@ CO_FN static const char *verify(struct smtp_job *j, const struct smtp_intake *in
 	return no;
 }
 
-/* Fields that claim to be ours are taken out (RFC 8601 5). */
-CO_FN static const char *strip_forged(struct smtp_job *j, struct buf *out)
+/* The message as it came is asked about, which is not always what is stored. */
+CO_FN static const char *verify_stranger(struct smtp_job *j, const struct smtp_intake *in,
+					 struct slice header)
 {
-	size_t n = (size_t)j->head.len;
-	char *p = malloc(n ? n : 1);
-	const char *no = SMTP_NOT_NOW;
+	struct buf original = BUF_INIT(SMTP_HEADER_MAX + 1);
+	const char *no = NULL;
 
-	if (p && read_header(j->spool, p, n, &j->err) == 0) {
-		if (authres_strip(slice_make(p, n), slice_cstr(j->s->base.env->hostname), out)) {
-			j->body = n;
-		}
-		no = out->err ? SMTP_NOT_NOW : NULL;
+	if (!verify_wanted(j->s->base.env, &j->s->base.conn.peer)) {
+		return NULL;
 	}
-	free(p);
+	if (j->spool == in->spool) {
+		return verify(j, in, header);
+	}
+	no = SMTP_NOT_NOW;
+	if (load_header(in->spool, in->head.len, &original, &j->err) == 0) {
+		no = verify(j, in, buf_slice(&original));
+	}
+	buf_fini(&original);
 	return no;
 }
 
-CO_FN static const char *prepare_stranger(struct smtp_job *j, const struct smtp_intake *in)
+/* ---- all of it ------------------------------------------------------------ */
+
+/* What stands in front of the body. Fields that claim to be ours are taken out
+ * (RFC 8601 5). */
+CO_FN static const char *prepare_header(struct smtp_job *j, const struct smtp_intake *in,
+					struct slice header)
 {
-	size_t n = (size_t)in->head.len;
-	const char *no = NULL;
+	struct buf clean = BUF_INIT(SMTP_HEADER_MAX + 1);
+	bool forged = authres_strip(header, slice_cstr(j->s->base.env->hostname), &clean) > 0;
+	const char *no = clean.err ? SMTP_NOT_NOW : NULL;
 
-	if (verify_wanted(j->s->base.env, &j->s->base.conn.peer)) {
-		char *p = malloc(n ? n : 1);
-
-		no = SMTP_NOT_NOW;
-		if (p && read_header(in->spool, p, n, &j->err) == 0) {
-			no = verify(j, in, slice_make(p, n));
-		}
-		free(p);
+	if (!no && j->s->role == SMTP_MX) {
+		no = verify_stranger(j, in, header);
 	}
+	add_trace(j);
+	if (!no && j->s->role == SMTP_SUBMISSION) {
+		no = prepare_submission(j, forged ? buf_slice(&clean) : header);
+	} else if (!no && forged) {
+		buf_add(&j->front, buf_slice(&clean));
+		j->body = j->head.len;
+	}
+	buf_fini(&clean);
 	return no;
 }
 
 const char *smtp_prepare(struct smtp_job *j, const struct smtp_intake *in)
 {
+	struct buf header = BUF_INIT(SMTP_HEADER_MAX + 1);
 	const char *no = convert(j, in);
 
-	if (!no && j->s->role == SMTP_MX) {
-		no = prepare_stranger(j, in);
+	if (no) {
+		return no;
 	}
-	add_trace(j);
-	if (!no && j->s->role == SMTP_SUBMISSION) {
-		no = prepare_submission(j);
-	} else if (!no && j->s->role == SMTP_MX) {
-		no = strip_forged(j, &j->front);
+	if (j->s->role == SMTP_LMTP) {
+		add_trace(j); /* who is in front of us did the rest */
+		return NULL;
 	}
+	no = SMTP_NOT_NOW;
+	if (load_header(j->spool, j->head.len, &header, &j->err) == 0) {
+		no = prepare_header(j, in, buf_slice(&header));
+	}
+	buf_fini(&header);
 	return no;
 }
