@@ -16,8 +16,6 @@
 #define BODY "Hi  there \r\n\r\n"
 #define KEY_NAME "s._domainkey.example.net"
 
-static struct dkim_key *rsa, *ed25519;
-
 struct run {
 	struct arena arena;
 	struct dns *dns;
@@ -357,22 +355,6 @@ static void test_too_big(void **state)
 	buf_adds(&r.m, "\r\n" HEADER);
 	expect(&r, TRUST_FAIL, "no instance");
 	run_fini(&r);
-}
-
-static int keys_up(void **state)
-{
-	(void)state;
-	assert_int_equal(dkim_key_parse(S(RFC_RSA_PEM), &rsa, NULL), 0);
-	assert_int_equal(dkim_key_parse(S(RFC_ED25519_PEM), &ed25519, NULL), 0);
-	return 0;
-}
-
-static int keys_down(void **state)
-{
-	(void)state;
-	dkim_key_free(&rsa);
-	dkim_key_free(&ed25519);
-	return 0;
 }
 
 int main(void)

@@ -26,8 +26,6 @@
 #define RELAXED TAGS("rsa-sha256", "c=relaxed/relaxed; " NAMES "b=")
 #define KEY_NAME "sel._domainkey.example.org"
 
-static struct dkim_key *rsa, *ed25519;
-
 /* ---- running ----------------------------------------------------------------------- */
 
 struct run {
@@ -591,6 +589,16 @@ static void test_expired(void **state)
 
 /* ---- the DNS ---------------------------------------------------------------------------- */
 
+/* With the keys that were published; then there are none again. */
+static void answers(struct run *r, const struct buf *m, enum trust_result want, const char *reason,
+		    const char *what)
+{
+	verify(r, buf_slice(m), NOW, 100);
+	expect(&r->out.results[0], want, reason, what);
+	run_fini(r);
+	run_init(r);
+}
+
 static void test_dns(void **state)
 {
 	struct buf m = BUF_INIT(1 << 20), long_record = BUF_INIT(1 << 16);
@@ -599,65 +607,49 @@ static void test_dns(void **state)
 	(void)state;
 	buf_adds(&m, MESSAGE);
 	sign_as(&m, "DKIM-Signature", RELAXED, rsa);
-
 	run_init(&r);
+
 	assert_int_equal(dns_mem_fail(r.dns, KEY_NAME, DNS_TXT, DNS_FAIL), 0);
-	verify(&r, buf_slice(&m), NOW, 100);
-	expect(&r.out.results[0], TRUST_TEMPERROR, "could not be had", "SERVFAIL");
-	run_fini(&r);
+	answers(&r, &m, TRUST_TEMPERROR, "could not be had", "SERVFAIL");
 
-	run_init(&r);
 	assert_int_equal(dns_mem_fail(r.dns, KEY_NAME, DNS_TXT, DNS_NODATA), 0);
-	verify(&r, buf_slice(&m), NOW, 100);
-	expect(&r.out.results[0], TRUST_PERMERROR, "no key", "no TXT");
-	run_fini(&r);
+	answers(&r, &m, TRUST_PERMERROR, "no key", "no TXT");
 
 	/* names that point at each other */
-	run_init(&r);
 	assert_int_equal(dns_mem_text(r.dns, KEY_NAME, DNS_CNAME, "loop.example.org"), 0);
 	assert_int_equal(dns_mem_text(r.dns, "loop.example.org", DNS_CNAME, KEY_NAME), 0);
 	verify(&r, buf_slice(&m), NOW, 100);
 	assert_true(r.out.results[0].result == TRUST_TEMPERROR ||
 		    r.out.results[0].result == TRUST_PERMERROR);
 	run_fini(&r);
+	run_init(&r);
 
 	/* several records: one that fits is enough, of the first five */
-	run_init(&r);
 	publish(&r, KEY_NAME, "v=spf1 -all");
 	publish(&r, KEY_NAME, "v=DKIM1; p=");
 	publish(&r, KEY_NAME, RFC_ED25519_RECORD);
 	publish(&r, KEY_NAME, RFC_RSA_RECORD);
-	verify(&r, buf_slice(&m), NOW, 100);
-	expect(&r.out.results[0], TRUST_PASS, NULL, "four records");
-	run_fini(&r);
+	answers(&r, &m, TRUST_PASS, NULL, "four records");
 
-	run_init(&r);
 	for (int i = 0; i < SIG_KEY_RECORDS_MAX; i++) {
 		char text[40];
 		snprintf(text, sizeof(text), "v=DKIM1; n=%d; p=", i);
 		publish(&r, KEY_NAME, text);
 	}
 	publish(&r, KEY_NAME, RFC_RSA_RECORD);
-	verify(&r, buf_slice(&m), NOW, 100);
-	expect(&r.out.results[0], TRUST_PERMERROR, "revoked", "the sixth record");
-	run_fini(&r);
+	answers(&r, &m, TRUST_PERMERROR, "revoked", "the sixth record");
 
 	/* a record that is longer than any key needs */
-	run_init(&r);
 	buf_adds(&long_record, RFC_RSA_RECORD "; n=");
 	while (long_record.n <= SIG_KEY_TEXT_MAX) {
 		buf_addc(&long_record, 'n');
 	}
 	publish(&r, KEY_NAME, buf_cstr(&long_record));
-	verify(&r, buf_slice(&m), NOW, 100);
-	expect(&r.out.results[0], TRUST_PERMERROR, "too long", "a long record");
-	run_fini(&r);
+	answers(&r, &m, TRUST_PERMERROR, "too long", "a long record");
 
 	/* RDATA that is none */
-	run_init(&r);
 	assert_int_equal(dns_mem_add(r.dns, KEY_NAME, DNS_TXT, S("\x09zu kurz")), 0);
-	verify(&r, buf_slice(&m), NOW, 100);
-	expect(&r.out.results[0], TRUST_PERMERROR, "damaged", "damaged RDATA");
+	answers(&r, &m, TRUST_PERMERROR, "damaged", "damaged RDATA");
 	run_fini(&r);
 	buf_fini(&m);
 	buf_fini(&long_record);
@@ -874,22 +866,6 @@ static void test_nothing(void **state)
 	verify(&r, slice_cstr(rfc8463), NOW, 100);
 	expect(&r.out.results[0], TRUST_TEMPERROR, "could not be had", "no resolver");
 	run_fini(&r);
-}
-
-static int keys_up(void **state)
-{
-	(void)state;
-	assert_int_equal(dkim_key_parse(S(RFC_RSA_PEM), &rsa, NULL), 0);
-	assert_int_equal(dkim_key_parse(S(RFC_ED25519_PEM), &ed25519, NULL), 0);
-	return 0;
-}
-
-static int keys_down(void **state)
-{
-	(void)state;
-	dkim_key_free(&rsa);
-	dkim_key_free(&ed25519);
-	return 0;
 }
 
 int main(void)

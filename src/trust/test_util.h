@@ -47,6 +47,25 @@
 
 #define NOW INT64_C(1700000000)
 
+/* Those keys, for a whole group of tests. */
+static struct dkim_key *rsa __attribute__((unused)), *ed25519 __attribute__((unused));
+
+static inline int keys_up(void **state)
+{
+	(void)state;
+	assert_int_equal(dkim_key_parse(S(RFC_RSA_PEM), &rsa, NULL), 0);
+	assert_int_equal(dkim_key_parse(S(RFC_ED25519_PEM), &ed25519, NULL), 0);
+	return 0;
+}
+
+static inline int keys_down(void **state)
+{
+	(void)state;
+	dkim_key_free(&rsa);
+	dkim_key_free(&ed25519);
+	return 0;
+}
+
 /* Where the body of a whole message begins. */
 static inline size_t test_body_at(struct slice message)
 {
